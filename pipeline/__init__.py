@@ -1,0 +1,1 @@
+"""How an event becomes an insight: read, decode, enrich, route, track, count, write."""

@@ -1,0 +1,1 @@
+"""Words and shapes: what every part of Pathline agrees on. Imports nothing of ours."""

@@ -1,0 +1,198 @@
+"""The rows that the pipeline writes: one pinned Arrow schema per table of database `pathline`.
+
+A sink checks every batch against these before anything is sent (ClickHouse's Arrow path casts
+silently). Ids are raw bytes here and hex text in the views; money is an integer of 1/10,000 of the
+currency unit (`*_e4`), so that sums do not depend on their order.
+
+`KEYS` names the columns that make a row the same row: written twice, a row replaces itself. Where a
+row has a history, `version` counts the changes that records caused to it, and the highest wins.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+WORD: Final = pa.dictionary(pa.int32(), pa.string())
+"""A word of small cardinality (device, channel, stage, ...); LowCardinality(String) in ClickHouse."""
+
+AT: Final = pa.timestamp("ms", "UTC")
+SECOND: Final = pa.timestamp("s", "UTC")
+ID128: Final = pa.binary(16)
+
+DIMS: Final = ("device", "channel", "source", "medium", "campaign", "country")
+"""The dimensions of a session or an event, '' when not known."""
+
+
+def _fields(prefix: str, names: tuple[str, ...], type_: pa.DataType) -> list[pa.Field]:
+    return [pa.field(prefix + name, type_, nullable=False) for name in names]
+
+
+def _schema(*fields: pa.Field | list[pa.Field] | tuple[str, pa.DataType]) -> pa.Schema:
+    flat: list[pa.Field] = []
+    for field in fields:
+        if isinstance(field, list):
+            flat += field
+        elif isinstance(field, tuple):
+            flat.append(pa.field(*field, nullable=False))
+        else:
+            flat.append(field)
+    return pa.schema(flat)
+
+
+SESSIONS: Final = _schema(
+    ("site", WORD),
+    ("visitor_id", pa.string()),
+    ("person_id", pa.string()),
+    ("session_id", ID128),
+    ("started_at", AT),
+    ("ended_at", AT),
+    ("time", SECOND),  # started_at in whole seconds: the sorting key that dashboards filter on
+    ("events", pa.uint32()),
+    ("entry_url", pa.string()),
+    ("exit_url", pa.string()),
+    ("orders", pa.uint32()),
+    ("value_e4", pa.int64()),
+    ("currency", WORD),
+    _fields("", DIMS, WORD),
+    ("is_bot", pa.bool_()),
+    ("is_continuation", pa.bool_()),  # began because the session before reached session_length_max
+    ("is_closed", pa.bool_()),
+    ("version", pa.uint32()),
+    # One entry per session-scoped journey that the session entered; all lists have one length.
+    ("journeys.journey", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.journey_version", pa.list_(pa.field("item", pa.uint16(), nullable=False))),
+    ("journeys.entry_stage", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.furthest_stage", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.furthest_rank", pa.list_(pa.field("item", pa.uint8(), nullable=False))),
+    ("journeys.outcome", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.abandoned_stage", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.path", pa.list_(pa.field("item", WORD, nullable=False))),  # stages joined by '>'
+    ("journeys.value_e4", pa.list_(pa.field("item", pa.int64(), nullable=False))),
+    ("journeys.currency", pa.list_(pa.field("item", WORD, nullable=False))),
+    # The stay in the stage where the session stands (or ended); the stays before it are in transitions.
+    ("journeys.visit_stage", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.visit_rank", pa.list_(pa.field("item", pa.uint8(), nullable=False))),
+    ("journeys.visit_entered_at", pa.list_(pa.field("item", AT, nullable=False))),
+    ("journeys.visit_left_at", pa.list_(pa.field("item", AT, nullable=False))),  # epoch 0: not left
+    ("journeys.visit_deadline_at", pa.list_(pa.field("item", AT, nullable=False))),  # epoch 0: none
+    ("journeys.visit_left_by", pa.list_(pa.field("item", WORD, nullable=False))),
+    ("journeys.visit_settled", pa.list_(pa.field("item", pa.bool_(), nullable=False))),
+    *[
+        (f"journeys.visit_{dim}", pa.list_(pa.field("item", WORD, nullable=False)))
+        for dim in DIMS
+    ],
+)
+"""A session and where it stands in each session-scoped journey."""
+
+TRANSITIONS: Final = _schema(
+    ("site", WORD),
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("visitor_id", pa.string()),
+    ("person_id", pa.string()),
+    ("session_id", ID128),
+    ("sequence", pa.uint16()),  # 1, 2, 3, ... within session and journey
+    ("at", AT),
+    ("time", SECOND),
+    ("from_stage", WORD),  # '' on the first
+    ("from_rank", pa.uint8()),  # 0 on the first
+    ("to_stage", WORD),
+    ("to_rank", pa.uint8()),
+    ("kind", WORD),  # enter advance skip regress reenter
+    ("skipped", WORD),  # stages joined by '>'
+    ("event_id", pa.string()),
+    ("value_e4", pa.int64()),
+    ("currency", WORD),
+    _fields("", DIMS, WORD),  # of the event; where it says nothing, of its session
+    # The stay that this transition ended (from_stage): together with the open stay of each session
+    # (sessions.journeys.visit_*) these are all stage visits, without a row of their own.
+    ("from_entered_at", AT),  # epoch 0 on the first
+    ("from_deadline_at", AT),  # epoch 0: no timer
+    _fields("from_", DIMS, WORD),
+)
+"""A change of stage. Final when it appears."""
+
+FUNNEL_COUNTS: Final = (
+    "entered",
+    "advanced",
+    "abandoned",
+    "recovered",
+    "voided",
+    "converted",
+)
+FUNNEL_MINUTE: Final = _schema(
+    ("site", WORD),
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("time", SECOND),  # start of the minute in which it occurred
+    ("stage", WORD),
+    ("rank", pa.uint8()),
+    ("device", WORD),
+    ("channel", WORD),
+    ("currency", WORD),
+    ("shard", pa.uint16()),
+    _fields("", FUNNEL_COUNTS, pa.uint64()),
+    ("value_e4", pa.int64()),
+)
+"""Counters of a minute: absolute, each only grows, so the highest of several writes is right."""
+
+CONSERVATION_COUNTS: Final = ("received", "accepted", "duplicate", "late", "rejected", "filtered")
+CONSERVATION: Final = _schema(
+    ("source", WORD),  # topic or file
+    ("partition", pa.int32()),
+    ("time", SECOND),  # minute of the partition's watermark before the record
+    _fields("", CONSERVATION_COUNTS, pa.uint64()),
+)
+"""What became of every record: absolute, each only grows."""
+
+SET_ASIDE: Final = _schema(
+    ("reason", WORD),
+    ("source", WORD),  # topic or file
+    ("partition", pa.int32()),
+    ("position", pa.int64()),  # Kafka offset, or line (row) number from 1
+    pa.field("event_at", AT, nullable=True),
+    pa.field("received_at", AT, nullable=True),
+    ("payload", pa.binary()),
+)
+"""A record that was late or rejected, with its bytes."""
+
+FRESHNESS: Final = _schema(
+    ("site", WORD),
+    ("source", WORD),
+    ("partition", pa.int32()),
+    ("watermark", AT),
+    ("updated_at", AT),  # wall clock: outside the law
+)
+"""How far each source partition has come."""
+
+TABLES: Final[dict[str, pa.Schema]] = {
+    "sessions": SESSIONS,
+    "transitions": TRANSITIONS,
+    "funnel_minute": FUNNEL_MINUTE,
+    "conservation": CONSERVATION,
+    "late_events": SET_ASIDE,
+    "rejected_events": SET_ASIDE,
+    "freshness": FRESHNESS,
+}
+
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "sessions": ("site", "time", "visitor_id", "session_id"),
+    "transitions": ("site", "journey", "journey_version", "time", "visitor_id", "session_id", "sequence"),
+    "funnel_minute": (
+        "site",
+        "journey",
+        "journey_version",
+        "time",
+        "stage",
+        "device",
+        "channel",
+        "currency",
+        "shard",
+    ),
+    "conservation": ("source", "partition", "time"),
+    "late_events": ("source", "partition", "position"),
+    "rejected_events": ("source", "partition", "position"),
+    "freshness": ("site", "source", "partition"),
+}
