@@ -119,6 +119,6 @@ def test_another_seed_is_another_stream(tmp_path: Path, stream: Path) -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/w1, the specification, is not here")
 def test_the_bytes_are_those_of_the_specification(tmp_path: Path, stream: Path) -> None:
     theirs = tmp_path / "theirs.jsonl"
-    command = [sys.executable, SHARED / "gen.py", str(SESSIONS), theirs, "7"]
+    command = [sys.executable, str(SHARED / "gen.py"), str(SESSIONS), str(theirs), "7"]
     subprocess.run(command, check=True, capture_output=True)
     assert theirs.read_bytes() == stream.read_bytes()

@@ -28,30 +28,19 @@ DISORDER_MAX_MS = 9_000
 CHUNK = 200_000
 """Events formatted at a time. Part of the distribution: products and values are drawn chunk by chunk."""
 
-EVENTS = (
-    "page_view",
-    "view_item_list",
-    "view_item",
-    "add_to_cart",
-    "view_cart",
-    "begin_checkout",
-    "add_payment_info",
-    "purchase",
-    "search",
-    "share",
-)
 STAGES = {
     "page_view": 1,
     "view_item_list": 1,
-    "search": 1,
     "view_item": 2,
-    "share": 2,
     "add_to_cart": 3,
     "view_cart": 3,
     "begin_checkout": 4,
     "add_payment_info": 4,
     "purchase": 5,
+    "search": 1,
+    "share": 2,
 }
+EVENTS = tuple(STAGES)
 DEVICES = ("mobile", "desktop", "tablet")
 SOURCES = ("organic", "paid_search", "social", "email", "direct", "affiliate")
 
