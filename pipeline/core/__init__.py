@@ -1,0 +1,1 @@
+"""Pure decisions on batches: no bytewax, no Kafka, no clock, no environment."""

@@ -1,0 +1,240 @@
+"""Journey definitions: YAML as a frozen `Journey`, or everything that is wrong with it at once.
+
+One event enters at most one stage per journey: the highest whose rule holds. Only `regress` rules, explicit
+evidence such as an emptied cart, move a journey back. Reaching the conversion stage converts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from schemas.conditions import read_condition
+from schemas.documents import BadDefinition, Document, Problem, closest, read_definition, shipped_names
+from schemas.nodes import Node
+from schemas.predicates import All, Predicate
+
+STAGES_MAX: Final = 15
+"""A session keeps the path that it walked in 4 bits a step, and 0 means no stage."""
+RULES_MAX: Final = 32
+"""Stages and regress rules of one journey in all: a bit each in a uint32 per event."""
+JOURNEYS_MAX: Final = 8
+"""At once: every open session holds a slot for each."""
+VERSION_MAX: Final = 65_535
+ABANDON_AFTER_MS_MAX: Final = 24 * 3_600_000
+"""As long as a session can be: what takes longer is not abandoned within one."""
+
+_FOLDER: Final = "journeys"
+_REQUIRED: Final = ("journey", "version", "conversion", "stages")
+_KEYS: Final = (*_REQUIRED, "key", "regress")
+_NEVER: Final = All(())
+"""Stands where a condition is missing in a document that is refused anyway."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the journey; `rank` counts from 1. One that is `optional` is never called skipped."""
+
+    name: str
+    rank: int
+    optional: bool
+    predicate: Predicate
+    abandon_after_ms: int | None
+    """Event time in the stage after which it counts as abandoned; None: only the end of the session tells."""
+
+
+@dataclass(frozen=True)
+class Regress:
+    """Evidence that moves a journey which is beyond `to_rank` back to it."""
+
+    to_rank: int
+    predicate: Predicate
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A predicate that every event is tested with; bit `bit` of its rule bits says whether it holds."""
+
+    bit: int
+    kind: Literal["enter", "regress"]
+    rank: int
+    predicate: Predicate
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A checked definition. `stages[rank - 1]` has rank `rank`; `conversion` is the rank of the goal."""
+
+    name: str
+    version: int
+    key: Literal["visitor"]
+    stages: tuple[Stage, ...]
+    conversion: int
+    regress: tuple[Regress, ...]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules by bit: first those that enter a stage (bit = rank - 1), then those that move back."""
+        enter = [Rule(stage.rank - 1, "enter", stage.rank, stage.predicate) for stage in self.stages]
+        back = [Rule(len(enter) + k, "regress", r.to_rank, r.predicate) for k, r in enumerate(self.regress)]
+        return (*enter, *back)
+
+
+def load_journeys(names_or_paths: Sequence[str]) -> tuple[Journey, ...]:
+    """The journeys that come with Pathline under a NAME, or stand in the file at a path; in that order.
+
+    Raises BadDefinition with the problems of all files.
+    """
+    problems: list[Problem] = []
+    journeys: list[Journey] = []
+    first_file: dict[tuple[str, int], str] = {}
+    for nth, name in enumerate(names_or_paths, start=1):
+        document, root = read_definition(name, _FOLDER, "journey")
+        if nth == JOURNEYS_MAX + 1:
+            document.problem(
+                1,
+                f"{len(names_or_paths)} journeys at once, and at most {JOURNEYS_MAX} can run",
+                "every open session holds a slot for each journey",
+            )
+        journey = _journey(document, root) if root else None
+        if journey:
+            _check_twice(document, journey, first_file)
+            journeys.append(journey)
+        problems += document.in_order
+    if problems:
+        raise BadDefinition(problems)
+    return tuple(journeys)
+
+
+def shipped_journeys() -> list[str]:
+    """The names of the journeys that come with Pathline."""
+    return shipped_names(_FOLDER)
+
+
+def _check_twice(document: Document, journey: Journey, first_file: dict[tuple[str, int], str]) -> None:
+    key = (journey.name, journey.version)
+    if key in first_file:
+        document.problem(
+            1,
+            f"journey {journey.name} version {journey.version} is here twice",
+            f"the first is in {first_file[key]}; raise the version of the newer one",
+        )
+    first_file.setdefault(key, document.file)
+
+
+def _journey(document: Document, root: Node) -> Journey | None:
+    """The journey; None where the document has problems."""
+    entries = document.expect_mapping(root, "a journey", _KEYS, _REQUIRED)
+    if entries is None:
+        return None
+    name = document.expect_name(entries.get("journey"), "the journey's name")
+    version = document.expect_integer(entries.get("version"), "version", 1, VERSION_MAX)
+    _check_key(document, entries.get("key"))
+    stages, ranks = _stages(document, entries.get("stages"))
+    conversion = _rank(document, entries.get("conversion"), "conversion", ranks)
+    regress = _regress_rules(document, entries.get("regress"), ranks)
+    _check_rules(document, entries, len(stages) + len(regress))
+    _check_conversion_timer(document, entries.get("stages"), stages, conversion)
+    if document.problems:
+        return None
+    assert name is not None
+    assert version is not None
+    return Journey(name, version, "visitor", stages, conversion, regress)
+
+
+def _check_key(document: Document, node: Node | None) -> None:
+    key = document.expect_text(node, "key")
+    if node is None or key is None or key == "visitor":
+        return
+    if key == "person":
+        document.problem(node.line, "person-scoped journeys are not available yet", "use key: visitor")
+    else:
+        document.problem(node.line, f"key '{key}' is not known", "use key: visitor")
+
+
+def _check_rules(document: Document, entries: Mapping[str, Node], count: int) -> None:
+    if count > RULES_MAX and "regress" in entries:
+        document.problem(
+            entries["regress"].line,
+            f"{count} rules in all (stages and regress), and at most {RULES_MAX} are possible",
+            "an event carries a bit per rule in 32 bits; join rules with any: [..]",
+        )
+
+
+def _check_conversion_timer(
+    document: Document, node: Node | None, stages: tuple[Stage, ...], conversion: int
+) -> None:
+    if node is None or not 1 <= conversion <= len(stages):
+        return
+    goal = stages[conversion - 1]
+    if goal.abandon_after_ms is not None:
+        assert isinstance(node.value, tuple)
+        entries = node.value[conversion - 1].value
+        assert isinstance(entries, dict)
+        document.problem(
+            entries["abandon_after"].line,
+            f"'{goal.name}' is the conversion: whoever reached it cannot abandon it",
+            "leave abandon_after out",
+        )
+
+
+def _stages(document: Document, node: Node | None) -> tuple[tuple[Stage, ...], dict[str, int]]:
+    """The stages, and their ranks by name (of broken stages too, so that one mistake is told once)."""
+    items = document.expect_list(node, "stages") or ()
+    if node and len(items) > STAGES_MAX:
+        document.problem(
+            node.line,
+            f"{len(items)} stages, and at most {STAGES_MAX} are possible",
+            "the path of a session is kept as 4 bits a step",
+        )
+    ranks: dict[str, int] = {}
+    stages = tuple(_stage(document, item, rank, ranks) for rank, item in enumerate(items, start=1))
+    return stages, ranks
+
+
+def _stage(document: Document, node: Node, rank: int, ranks: dict[str, int]) -> Stage:
+    known = ("name", "when", "optional", "abandon_after")
+    entries = document.expect_mapping(node, f"stage {rank}", known, required=("name", "when")) or {}
+    name = document.expect_name(entries.get("name"), f"the name of stage {rank}") or ""
+    if name in ranks:
+        document.problem(entries["name"].line, f"the stage '{name}' is here twice", "names must differ")
+    ranks.setdefault(name, rank)
+    when = _when(document, entries, f"stage {name or rank}")
+    optional = document.expect_flag(entries.get("optional"), "optional")
+    abandon_after_ms = document.expect_duration_ms(
+        entries.get("abandon_after"), "abandon_after", ABANDON_AFTER_MS_MAX
+    )
+    return Stage(name, rank, bool(optional), when or _NEVER, abandon_after_ms)
+
+
+def _regress_rules(document: Document, node: Node | None, ranks: Mapping[str, int]) -> tuple[Regress, ...]:
+    items = document.expect_list(node, "regress") or ()
+    return tuple(_regress(document, item, ranks) for item in items)
+
+
+def _regress(document: Document, node: Node, ranks: Mapping[str, int]) -> Regress:
+    entries = document.expect_mapping(node, "a regress rule", ("to", "when"), required=("to", "when")) or {}
+    to_rank = _rank(document, entries.get("to"), "to", ranks)
+    if ranks and to_rank == max(ranks.values()):
+        line = entries["to"].line
+        document.problem(line, "nothing can go back to the last stage", "name the stage it goes back to")
+    when = (
+        read_condition(document, entries["when"], "'when' of a regress rule") if "when" in entries else None
+    )
+    return Regress(to_rank, when or _NEVER)
+
+
+def _rank(document: Document, node: Node | None, what: str, ranks: Mapping[str, int]) -> int:
+    """The rank of the stage that the node names; 0, and a Problem, where there is none."""
+    name = document.expect_text(node, what)
+    if node is None or name is None:
+        return 0
+    if name not in ranks:
+        names = [known for known in ranks if known]
+        document.problem(node.line, f"{what}: there is no stage '{name}'", closest(name, names))
+    return ranks.get(name, 0)
+
+
+def _when(document: Document, entries: Mapping[str, Node], what: str) -> Predicate | None:
+    return read_condition(document, entries["when"], f"'when' of {what}") if "when" in entries else None
