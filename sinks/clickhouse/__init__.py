@@ -1,0 +1,1 @@
+"""ClickHouse, embedded or as a server: one client, one SQL, one writer for both."""

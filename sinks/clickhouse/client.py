@@ -1,0 +1,129 @@
+"""One way to a ClickHouse: the engine in this process, or a server, by the same driver."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from sinks.base import SinkRefused, mask_dsn
+from sinks.clickhouse.errors import refusal
+
+TIMEOUT_SECONDS: Final = 60
+INSERTS_FOLDER: Final = "inserts"
+"""Below the database: blocks on their way into the embedded engine. Whatever is left there at a start
+was never acknowledged."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a DSN leads: the embedded engine in `path`, or a server."""
+
+    dsn: str
+    path: Path | None
+
+    @property
+    def embedded(self) -> bool:
+        """True for the engine in this process."""
+        return self.path is not None
+
+    @property
+    def shown(self) -> str:
+        """The DSN as it may be shown."""
+        return mask_dsn(self.dsn)
+
+
+def target(dsn: str) -> Target:
+    """Read a `chdb:`, `clickhouse:`, `http:` or `https:` DSN, or raise SinkRefused."""
+    try:
+        parts = urlsplit(dsn)
+        _ = parts.port
+    except ValueError as error:
+        raise SinkRefused(f"Not a DSN: {mask_dsn(dsn)}: {error}", "the port must be a number") from None
+    if parts.scheme == "chdb":
+        where = unquote(parts.netloc + parts.path)
+        if where in ("", "/", "memory", ":memory:"):
+            raise SinkRefused(f"{dsn} names no directory", "chdb:///absolute/path or chdb://relative/path")
+        return Target(dsn, Path(where).expanduser().resolve())
+    if not parts.hostname:
+        raise SinkRefused(f"{mask_dsn(dsn)} names no host", "clickhouse://user:password@host:8123")
+    return Target(dsn, None)
+
+
+def connect(where: Target, *, readonly: bool = False) -> Any:
+    """A client of `where`, which must answer. Raises SinkRefused where it will not have us."""
+    try:
+        return _embedded(where, readonly) if where.path else _server(where, readonly)
+    except ClickHouseError as error:
+        raise _no_connection(where, error) from None
+    except OSError as error:
+        raise SinkRefused(f"{where.shown}: {error}", "the directory must be writable by this user") from None
+
+
+def _embedded(where: Target, readonly: bool) -> Any:
+    assert where.path is not None
+    if readonly and not where.path.is_dir():
+        raise SinkRefused(
+            f"{where.shown}: there is no database", "it is made by the first run that writes to it"
+        )
+    where.path.mkdir(parents=True, exist_ok=True)
+    options = {key: values[0] for key, values in parse_qs(urlsplit(where.dsn).query).items()}
+    # Each client is a handle with settings of its own on one engine: a read-only handle stays read-only.
+    return clickhouse_connect.get_client(
+        interface="chdb",
+        path=str(where.path),
+        settings={"readonly": "1"} if readonly else {},
+        **({"chdb_options": options} if options else {}),
+    )
+
+
+def _server(where: Target, readonly: bool) -> Any:
+    parts = urlsplit(where.dsn)
+    options: dict[str, Any] = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    secure = str(options.pop("secure", "")).lower() in ("1", "true", "yes")
+    if parts.scheme == "https" or secure or parts.port in (443, 8443):
+        options["interface"] = "https"
+    # Databases are `pathline` and `bi` whatever the DSN names, and at the first start neither exists yet.
+    options.pop("database", None)
+    defaults: dict[str, Any] = {"connect_timeout": 10, "send_receive_timeout": TIMEOUT_SECONDS}
+    return clickhouse_connect.get_client(
+        host=parts.hostname,
+        port=parts.port,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else "",
+        settings={"readonly": "2"} if readonly else {},  # 1 would refuse the driver's own settings
+        autogenerate_session_id=False,  # one session runs one statement at a time
+        **(defaults | options),
+    )
+
+
+def clean_inserts(where: Target) -> Path | None:
+    """An empty folder for blocks on their way into the embedded engine; None for a server."""
+    if where.path is None:
+        return None
+    folder = where.path / INSERTS_FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused:
+    text = str(error)
+    if where.embedded and "already initialized with path" in text:
+        return SinkRefused(
+            f"{where.shown}: this process has another embedded database open",
+            "one process can open one embedded database at a time: close the other first",
+        )
+    if where.embedded and "EmbeddedServer" in text:
+        return SinkRefused(
+            f"{where.shown} cannot be opened: another process has it open, or it is damaged",
+            "one process at a time can open an embedded database: stop the other, or ask the one that runs",
+        )
+    return refusal(error, where.dsn) or SinkRefused(
+        f"No connection to {where.shown}: {error}", "check host, port, and whether the server runs"
+    )

@@ -1,0 +1,58 @@
+CREATE OR REPLACE VIEW bi.transitions
+(
+    `site` String COMMENT 'Shop or app that the events belong to',
+    `journey` String COMMENT 'Name of the journey definition',
+    `journey_version` UInt16 COMMENT 'Its version; never sum across versions',
+    `visitor_id` String COMMENT 'Device or browser',
+    `person_id` String COMMENT 'Known person; the visitor as long as nobody is known',
+    `session_id` String COMMENT 'Hex text of the 128-bit session id',
+    `sequence` UInt16 COMMENT '1, 2, 3, ... within session and journey',
+    `at` DateTime64(3, 'UTC') COMMENT 'When it happened, to the millisecond',
+    `time` DateTime('UTC') COMMENT 'The same in whole seconds; filter on this: it is the sorting key',
+    `from_stage` String COMMENT 'Stage that was left, empty on the first',
+    `from_rank` UInt8 COMMENT 'Its place in the journey, 0 on the first',
+    `to_stage` String COMMENT 'Stage that was entered',
+    `to_rank` UInt8 COMMENT 'Its place in the journey, from 1',
+    `kind` String COMMENT 'enter, advance, skip, regress or reenter',
+    `skipped` Array(String) COMMENT 'Stages that are not optional and were passed over',
+    `seconds_in_stage` Float64 COMMENT 'Time in from_stage, 0 on the first',
+    `event_id` String COMMENT 'Event that caused it',
+    `value` Decimal(38, 4) COMMENT 'Value of that event, in currency',
+    `currency` String COMMENT 'ISO code of the value; never sum across currencies',
+    `device` String COMMENT 'Kind of device, empty when not known',
+    `channel` String COMMENT 'Marketing channel, empty when not known',
+    `source` String COMMENT 'Campaign source, empty when not known',
+    `medium` String COMMENT 'Campaign medium, empty when not known',
+    `campaign` String COMMENT 'Campaign name, empty when not known',
+    `country` String COMMENT 'Country code, empty when not known'
+)
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    site,
+    journey,
+    journey_version,
+    visitor_id,
+    person_id,
+    lower(hex(session_id)) AS session_id,
+    sequence,
+    at,
+    time,
+    from_stage,
+    from_rank,
+    to_stage,
+    to_rank,
+    kind,
+    if(t.skipped = '', [], splitByChar('>', toString(t.skipped))) AS skipped,
+    if(from_stage = '', 0, (toUnixTimestamp64Milli(at) - toUnixTimestamp64Milli(from_entered_at)) / 1000)
+        AS seconds_in_stage,
+    event_id,
+    toDecimal128(value_e4, 4) / 10000 AS value,
+    currency,
+    device,
+    channel,
+    source,
+    medium,
+    campaign,
+    country
+FROM pathline.transitions AS t FINAL
+COMMENT 'One row per change of stage within a session'

@@ -1,0 +1,159 @@
+"""The ClickHouse sink: a block is one insert, sent again as the same bytes until it is acknowledged."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import stamina
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.tables import KEYS
+from sinks.base import Deployment, SinkRefused, SinkUnavailable, mask_dsn
+from sinks.check import conform
+from sinks.clickhouse.client import clean_inserts, connect, target
+from sinks.clickhouse.deployment import claim
+from sinks.clickhouse.errors import first_line, is_transient, refusal
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.query import Reader
+
+INSERT_SETTINGS: Final = {
+    "async_insert": "0",  # on by default since 26.3; an acknowledgement must mean stored
+    "optimize_on_insert": "0",  # blocks come compacted and views read FINAL: halves the cost
+}
+
+PARTITIONS_MAX: Final = 12
+"""Months in one insert. ClickHouse refuses more than 100, and a part per month is slow long before."""
+
+RETRY_SECONDS: Final = 300.0
+"""So long a block is tried again; then the pipeline stops, and goes on from its last snapshot later."""
+
+
+class _Transient(Exception):
+    """Wraps what may be tried again, so that whatever logs the retry sees a masked message."""
+
+
+class ClickHouseSink:
+    """Writes to the embedded engine or to a server; see sinks.base.Sink for what it promises."""
+
+    def __init__(self, dsn: str, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._target = target(dsn)
+        self._retry_seconds = retry_seconds
+        self._client: Any = None
+        self._inserts: Path | None = None
+        self._numbers = count(1)
+
+    def __repr__(self) -> str:
+        return f"ClickHouseSink({self._target.shown!r})"
+
+    def open(self, deployment: Deployment) -> None:
+        """Connect, bring tables and views up to date, and claim the database for `deployment`."""
+        self._client = connect(self._target)
+        try:
+            self._inserts = clean_inserts(self._target)
+            migrate(self._client, embedded=self._target.embedded)
+            claim(self._client, deployment, self._target.shown)
+        except BaseException as error:
+            self.close()
+            said = refusal(error, self._target.dsn) if isinstance(error, ClickHouseError | OSError) else None
+            if said is not None:
+                raise said from None
+            raise
+
+    def write(self, table: str, batch: pa.RecordBatch) -> None:
+        """One insert per block (per year, where a block spans several), acknowledged on return."""
+        assert self._client is not None, "open the sink before writing"
+        batch = conform(table, batch)
+        for part in by_months(table, batch):
+            self._insert(table, part)
+
+    def reader(self) -> Reader:
+        """A read-only view of the same database, for another thread or for serving queries."""
+        return Reader(self._target.dsn)
+
+    def close(self) -> None:
+        """Close the connection; the embedded engine stops with its last client."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _insert(self, table: str, batch: pa.RecordBatch) -> None:
+        send = self._send_file if self._inserts is not None else self._send_bytes
+        payload = _prepare(table, batch, self._inserts, next(self._numbers), self._target.dsn)
+        try:
+            for attempt in stamina.retry_context(
+                on=_Transient, attempts=None, timeout=self._retry_seconds, wait_initial=0.2, wait_max=15.0
+            ):
+                with attempt:
+                    self._attempt(send, table, batch.schema.names, payload)
+        except _Transient as error:
+            raise SinkUnavailable(
+                f"{self._target.shown}: table {table}: no acknowledgement within "
+                f"{self._retry_seconds:g} s: {error}"
+            ) from None
+        finally:
+            if isinstance(payload, Path):
+                payload.unlink(missing_ok=True)
+
+    def _attempt(self, send: Any, table: str, names: list[str], payload: Path | pa.Buffer) -> None:
+        try:
+            send(table, names, payload)
+        except (ClickHouseError, OSError) as error:
+            if is_transient(error):
+                raise _Transient(first_line(error, self._target.dsn)) from None
+            raise (refusal(error, self._target.dsn) or error) from None
+
+    def _send_file(self, table: str, names: list[str], payload: Path) -> None:
+        columns = ", ".join(f"`{name}`" for name in names)
+        quoted = str(payload).replace("\\", "\\\\").replace("'", "\\'")
+        settings = ", ".join(f"{key} = {value}" for key, value in INSERT_SETTINGS.items())
+        self._client.command(
+            f"INSERT INTO pathline.{table} ({columns}) FROM INFILE '{quoted}' SETTINGS {settings} FORMAT Arrow"
+        )
+
+    def _send_bytes(self, table: str, names: list[str], payload: pa.Buffer) -> None:
+        # raw_insert is sent once; the driver's `insert` may repeat itself after a lost reply
+        self._client.raw_insert(
+            f"pathline.{table}", names, payload.to_pybytes(), settings=dict(INSERT_SETTINGS), fmt="Arrow"
+        )
+
+
+def _prepare(
+    table: str, batch: pa.RecordBatch, folder: Path | None, number: int, dsn: str
+) -> Path | pa.Buffer:
+    """The block as Arrow file bytes: in a file for the embedded engine, in memory for a server."""
+    if folder is None:
+        stream = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_file(stream, batch.schema, options=options) as writer:
+            writer.write_batch(batch)
+        return stream.getvalue()
+    path = folder / f"{table}-{number}.arrow"
+    try:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise (refusal(error, dsn) or SinkRefused(f"{mask_dsn(dsn)}: {error}", "is it writable?")) from None
+    return path
+
+
+def by_months(table: str, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The batch, cut so that no part spans more than PARTITIONS_MAX months; no part for no rows."""
+    if not batch.num_rows:
+        return []
+    if "time" not in KEYS[table]:
+        return [batch]
+    seconds = batch.column("time").view(pa.int64()).to_numpy(zero_copy_only=False)
+    first, last = (
+        int(moment.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64))
+        for moment in (seconds.min(), seconds.max())
+    )
+    if last - first < PARTITIONS_MAX:
+        return [batch]
+    months = seconds.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    group = np.unique(months, return_inverse=True)[1] // PARTITIONS_MAX
+    return [batch.take(pa.array(np.flatnonzero(group == each))) for each in range(int(group.max()) + 1)]

@@ -1,0 +1,35 @@
+"""From a DSN to a sink."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sinks.base import Sink, SinkRefused, mask_dsn
+from sinks.null import NullSink
+
+DSN_FORMS: Final = (
+    "chdb:///absolute/path (embedded ClickHouse)",
+    "chdb://relative/path",
+    "clickhouse://user:password@host:8123",
+    "https://user:password@host:8443 (or http://)",
+    "parquet:///directory",
+    "null:",
+)
+
+
+def open_sink(dsn: str) -> Sink:
+    """The sink that `dsn` names, not yet connected: call its `open`. Raises SinkRefused with the forms."""
+    scheme, separator, rest = dsn.partition(":")
+    scheme = scheme.lower()
+    if scheme == "null" and separator:
+        return NullSink()
+    if scheme == "parquet" and rest.startswith("//") and rest[2:]:
+        # imported here: who writes files pays neither for the engine nor for its driver
+        from sinks.parquet import ParquetSink
+
+        return ParquetSink(rest[2:])
+    if scheme in ("chdb", "clickhouse", "http", "https") and rest.startswith("//") and rest[2:]:
+        from sinks.clickhouse.writer import ClickHouseSink
+
+        return ClickHouseSink(dsn)
+    raise SinkRefused(f"Not a sink that Pathline knows: {mask_dsn(dsn)!r}", "one of: " + "; ".join(DSN_FORMS))
