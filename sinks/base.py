@@ -13,7 +13,8 @@ import pyarrow as pa
 @dataclass(frozen=True)
 class Deployment:
     """Whose rows these are. One database belongs to one deployment: counters of another shard count,
-    or rows of another stream, would mix with ours and nobody could tell them apart again."""
+    or rows of another stream, would mix with ours and nobody could tell them apart again.
+    """
 
     id: str
     shards: int
@@ -34,7 +35,8 @@ class SinkRefused(Exception):  # noqa: N818 - the word that users read
 
 class SinkUnavailable(Exception):  # noqa: N818 - the word that users read
     """The place was right but gave no acknowledgement for as long as we were willing to wait. Nothing
-    is lost: what was not acknowledged is read and written again at the next start."""
+    is lost: what was not acknowledged is read and written again at the next start.
+    """
 
 
 class Sink(Protocol):

@@ -75,7 +75,8 @@ class Batcher:
 
     def add(self, table: str, batch: pa.RecordBatch) -> None:
         """Take rows of a table. Returns at once, or when the writer has room; raises SchemaMismatch
-        here, where the fault is, and not later in the background."""
+        here, where the fault is, and not later in the background.
+        """
         self._raise_sticky()
         assert not self._closed, "add after close"
         if not batch.num_rows:
@@ -124,7 +125,7 @@ class Batcher:
             try:
                 if self._error is None:  # what follows a failed block is dropped: it will be replayed
                     self._write(*block)
-            except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            except BaseException as error:
                 self._error = error
             finally:
                 self._blocks.task_done()

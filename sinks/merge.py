@@ -102,7 +102,8 @@ def _groups(keys: list[Codes]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int
 
 def _changes(code: Codes, order: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     there = code[order]
-    return there[1:] != there[:-1]
+    changes: npt.NDArray[np.bool_] = there[1:] != there[:-1]
+    return changes
 
 
 def _winners(
@@ -111,12 +112,15 @@ def _winners(
     """The row of each group that holds: of the highest version, the one written last."""
     ends = np.concatenate((starts[1:], [len(order)])) - 1
     column = VERSIONS.get(table)
+    winners: npt.NDArray[np.intp]
     if column is None:
-        return order[ends]
+        winners = order[ends]
+        return winners
     array = batch.column(column)
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
     versions = array.to_numpy(zero_copy_only=False)[order]
     highest = np.repeat(np.maximum.reduceat(versions, starts), np.diff(np.append(starts, len(order))))
     places = np.where(versions == highest, np.arange(len(order)), -1)
-    return order[np.maximum.reduceat(places, starts)]
+    winners = order[np.maximum.reduceat(places, starts)]
+    return winners

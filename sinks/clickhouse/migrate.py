@@ -41,7 +41,8 @@ class Script:
 
 def migrations(folder: Traversable = SQL / "migrations") -> list[Script]:
     """The numbered scripts that make the tables. Each statement must be repeatable (IF NOT EXISTS ...):
-    a crash between two of them runs the whole script again."""
+    a crash between two of them runs the whole script again.
+    """
     found = []
     for file in folder.iterdir():
         match = _NUMBERED.fullmatch(file.name)

@@ -70,7 +70,8 @@ class Reader:
 
 def refuse_unless_read(sql: str) -> None:
     """Raise QueryRefused for what `readonly` lets pass and we do not: KILL, SET, and INTO OUTFILE, by
-    which the embedded engine would write any file that this process may write."""
+    which the embedded engine would write any file that this process may write.
+    """
     bare = _QUOTED_OR_COMMENT.sub(" ", sql)
     if not _READS.match(bare):
         raise QueryRefused("only SELECT, WITH, SHOW, DESCRIBE, EXPLAIN and EXISTS are answered here")

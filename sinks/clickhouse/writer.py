@@ -32,7 +32,7 @@ RETRY_SECONDS: Final = 300.0
 """So long a block is tried again; then the pipeline stops, and goes on from its last snapshot later."""
 
 
-class _Transient(Exception):
+class _TransientError(Exception):
     """Wraps what may be tried again, so that whatever logs the retry sees a masked message."""
 
 
@@ -85,11 +85,15 @@ class ClickHouseSink:
         payload = _prepare(table, batch, self._inserts, next(self._numbers), self._target.dsn)
         try:
             for attempt in stamina.retry_context(
-                on=_Transient, attempts=None, timeout=self._retry_seconds, wait_initial=0.2, wait_max=15.0
+                on=_TransientError,
+                attempts=None,
+                timeout=self._retry_seconds,
+                wait_initial=0.2,
+                wait_max=15.0,
             ):
                 with attempt:
                     self._attempt(send, table, batch.schema.names, payload)
-        except _Transient as error:
+        except _TransientError as error:
             raise SinkUnavailable(
                 f"{self._target.shown}: table {table}: no acknowledgement within "
                 f"{self._retry_seconds:g} s: {error}"
@@ -103,7 +107,7 @@ class ClickHouseSink:
             send(table, names, payload)
         except (ClickHouseError, OSError) as error:
             if is_transient(error):
-                raise _Transient(first_line(error, self._target.dsn)) from None
+                raise _TransientError(first_line(error, self._target.dsn)) from None
             raise (refusal(error, self._target.dsn) or error) from None
 
     def _send_file(self, table: str, names: list[str], payload: Path) -> None:
@@ -111,7 +115,8 @@ class ClickHouseSink:
         quoted = str(payload).replace("\\", "\\\\").replace("'", "\\'")
         settings = ", ".join(f"{key} = {value}" for key, value in INSERT_SETTINGS.items())
         self._client.command(
-            f"INSERT INTO pathline.{table} ({columns}) FROM INFILE '{quoted}' SETTINGS {settings} FORMAT Arrow"
+            f"INSERT INTO pathline.{table} ({columns}) FROM INFILE '{quoted}' "
+            f"SETTINGS {settings} FORMAT Arrow"
         )
 
     def _send_bytes(self, table: str, names: list[str], payload: pa.Buffer) -> None:
