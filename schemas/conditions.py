@@ -22,8 +22,9 @@ _NESTS: Final = ("all", "any", "not")
 _TEXT_OPS: Final = ("prefix", "suffix", "contains")
 _ORDER_OPS: Final = ("gt", "gte", "lt", "lte")
 _EQUAL_OPS: Final = ("eq", "ne", "in")
-_PROPERTY: Final = "property"
-_OPS_OF: Final[dict[str, tuple[str, ...]]] = {
+PROPERTY: Final = "property"
+"""The kind of a `properties.NAME` column here, beside those of `schemas.events.Kind`."""
+OPS_OF: Final[dict[str, tuple[str, ...]]] = {
     "word": (*_EQUAL_OPS, *_TEXT_OPS, "exists"),
     "text": (*_EQUAL_OPS, *_TEXT_OPS, "exists"),
     "money": (*_EQUAL_OPS, *_ORDER_OPS, "exists"),
@@ -32,7 +33,7 @@ _OPS_OF: Final[dict[str, tuple[str, ...]]] = {
     "list": ("contains", "exists"),
     "time": ("exists",),
     "json": ("exists",),
-    _PROPERTY: OPS,
+    PROPERTY: OPS,
 }
 
 
@@ -77,7 +78,7 @@ def _entry(document: Document, key: str, node: Node, what: str) -> Predicate | N
 
 def _on_field(document: Document, name: str, node: Node, what: str) -> Predicate | None:
     if name.startswith(PROPERTY_PREFIX) and len(name) > len(PROPERTY_PREFIX):
-        kind = _PROPERTY
+        kind = PROPERTY
     elif name in FIELDS:
         kind = FIELDS[name].kind
     else:
@@ -103,11 +104,11 @@ def _compare(document: Document, name: str, kind: str, op: str, node: Node) -> C
     if op not in OPS:
         document.problem(node.line, f"'{op}' on {name} is no operator", closest(op, OPS))
         return None
-    if op not in _OPS_OF[kind]:
+    if op not in OPS_OF[kind]:
         document.problem(
             node.line,
             f"'{op}' does not apply to {name}, which is of kind {kind}",
-            f"what does: {', '.join(_OPS_OF[kind])}",
+            f"what does: {', '.join(OPS_OF[kind])}",
         )
         return None
     literal: Literal_ | tuple[Literal_, ...] | None
@@ -141,7 +142,7 @@ def _literal(document: Document, name: str, kind: str, op: str, node: Node) -> L
         return read_money_e4(document, node, name)
     if kind == "number":
         return document.expect_integer(node, f"{name} is compared with what", -INT64_MAX, INT64_MAX)
-    if kind == _PROPERTY and op not in _TEXT_OPS:
+    if kind == PROPERTY and op not in _TEXT_OPS:
         return _property_literal(document, name, op, node)
     return document.expect_text(node, f"what {name} is compared with")
 

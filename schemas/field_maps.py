@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zoneinfo
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -175,7 +176,7 @@ def read_time(document: Document, entries: dict[str, Node], fallback: TimeFormat
                 hint = f"{closest(text, _FORMATS)}; or a pattern such as '%d/%b/%Y:%H:%M:%S %z'"
                 document.problem(line, f"'{text}' is no format of a time", hint)
             else:
-                result = TimeFormat(kind, None, zone)
+                result = TimeFormat(kind, None, "UTC" if kind.startswith("epoch") else zone)
     if "zone" in entries and result.kind.startswith("epoch"):
         document.problem(
             entries["zone"].line, f"{result.kind} counts from 1970 in UTC: a zone changes nothing"
@@ -196,7 +197,7 @@ def _check_strptime(document: Document, line: int, pattern: str) -> None:
     probe = dt.datetime(2001, 12, 23, 14, 5, 6, tzinfo=dt.UTC)
     try:
         read = dt.datetime.strptime(probe.strftime(pattern), pattern)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         document.problem(line, f"'{pattern}' cannot be used: {error}", "see Python's strptime")
         return
     if read.date() != probe.date():

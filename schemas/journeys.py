@@ -118,7 +118,7 @@ def _check_twice(document: Document, journey: Journey, first_file: dict[tuple[st
         document.problem(
             1,
             f"journey {journey.name} version {journey.version} is here twice",
-            f"the first is in {first_file[key]}; raise the version of the newer one",
+            f"the first is in {first_file[key]}; raise the newer version",
         )
     first_file.setdefault(key, document.file)
 

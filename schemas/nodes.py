@@ -156,7 +156,7 @@ class _Converter:
             self.report(line, f"'{text}' is not a number", "")
         else:
             self.report(line, f"the tag {tag} means nothing here", "leave it out")
-        return None
+        return text
 
 
 def _integer(text: str) -> int:
