@@ -14,7 +14,7 @@ from typing import Any, Final
 from sinks.base import SinkRefused
 
 SQL: Final = files("sinks.clickhouse") / "sql"
-_NUMBERED: Final = re.compile(r"(\d{4})_(\w+?)(\.server)?\.sql")
+_NUMBERED: Final = re.compile(r"(\d{4})_(\w+?)(?:\.(server|embedded))?\.sql")
 _SEPARATOR: Final = re.compile(r"^;\s*$", re.MULTILINE)
 _READS: Final = re.compile(r"\bbi\.(\w+)")
 
@@ -25,7 +25,7 @@ class Script:
 
     name: str
     number: int  # 0 for a view
-    server_only: bool
+    only: str  # 'server' or 'embedded'; '' for both
     text: str
 
     @property
@@ -46,8 +46,8 @@ def migrations(folder: Traversable = SQL / "migrations") -> list[Script]:
     found = []
     for file in folder.iterdir():
         match = _NUMBERED.fullmatch(file.name)
-        assert match, f"{file.name}: a migration is NNNN_name.sql or NNNN_name.server.sql"
-        found.append(Script(match[2], int(match[1]), bool(match[3]), file.read_text("utf-8")))
+        assert match, f"{file.name}: a migration is NNNN_name.sql, or .server.sql, or .embedded.sql"
+        found.append(Script(match[2], int(match[1]), match[3] or "", file.read_text("utf-8")))
     found.sort(key=lambda script: script.number)
     assert [script.number for script in found] == list(range(1, len(found) + 1)), "a number is missing"
     return found
@@ -60,7 +60,7 @@ def views(folder: Traversable = SQL / "views") -> list[Script]:
         for file in sorted(folder.iterdir(), key=lambda file: file.name)
     }
     reads = {name: (set(_READS.findall(text)) & set(texts)) - {name} for name, text in texts.items()}
-    return [Script(name, 0, False, texts[name]) for name in TopologicalSorter(reads).static_order()]
+    return [Script(name, 0, "", texts[name]) for name in TopologicalSorter(reads).static_order()]
 
 
 def migrate(
@@ -79,7 +79,7 @@ def migrate(
     scripts = migrations() if scripts is None else scripts
     view_scripts = views() if view_scripts is None else view_scripts
     if not dry_run:
-        _run(client, Script("bootstrap", 0, False, (SQL / "bootstrap.sql").read_text("utf-8")))
+        _run(client, Script("bootstrap", 0, "", (SQL / "bootstrap.sql").read_text("utf-8")))
     due = _due(scripts, _applied(client, "migrations", "number"), embedded)
     made = _applied(client, "view_versions", "name")
     due_views = [script for script in view_scripts if made.get(script.name) != script.checksum]
@@ -105,7 +105,7 @@ def _due(scripts: list[Script], applied: dict[Any, str], embedded: bool) -> list
     due = []
     for script in scripts:
         if script.number not in applied:
-            if not (embedded and script.server_only):
+            if script.only in ("", "embedded" if embedded else "server"):
                 due.append(script)
         elif applied[script.number] != script.checksum:
             raise SinkRefused(

@@ -50,7 +50,7 @@ def test_an_edited_migration_is_refused(client: Any) -> None:
 
 
 def test_a_database_newer_than_the_code_is_refused(client: Any) -> None:
-    newer = [*migrations(), Script("later", len(migrations()) + 1, False, "SELECT 1")]
+    newer = [*migrations(), Script("later", len(migrations()) + 1, "", "SELECT 1")]
     migrate(client, embedded=True, scripts=newer)
     with pytest.raises(SinkRefused, match="knows"):
         migrate(client, embedded=True)
@@ -101,5 +101,5 @@ def test_views_come_after_what_they_read() -> None:
 
 
 def test_statements_end_at_lines_of_their_own() -> None:
-    script = Script("x", 1, False, "SELECT ';'\n;\n\nSELECT 2;\n;\n")
+    script = Script("x", 1, "", "SELECT ';'\n;\n\nSELECT 2;\n;\n")
     assert script.statements == ["SELECT ';'", "SELECT 2;"]
