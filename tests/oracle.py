@@ -160,21 +160,13 @@ def drop_copies(events: Iterable[Row], settings: Settings, rows: Rows) -> list[R
 
 @dataclass
 class Session:
+    """Events in total order. Each fact is that of the first event that has it."""
+
     home: int
     is_continuation: bool
     events: list[Row] = field(default_factory=list)
-    dims: Row = field(default_factory=lambda: dict.fromkeys(DIMS, ""))
-    user_id: str = ""
     closed_at: float = inf  # cut by the session after it, else ended_at + gap
     is_closed: bool = False
-
-    def add(self, event: Row) -> None:
-        """Each fact is that of the first event that has it; the event remembers what was known with it."""
-        self.events.append(event)
-        self.dims = {dim: self.dims[dim] or event[dim] for dim in DIMS}
-        self.user_id = self.user_id or event["user_id"]
-        event["dims"] = {dim: event[dim] or self.dims[dim] for dim in DIMS}
-        event["person_id"] = self.user_id or event["visitor_id"]
 
     @property
     def started_at(self) -> int:
@@ -189,6 +181,18 @@ class Session:
         first = self.events[0]
         names = {"partition": self.home, "site": first["site"], "visitor_id": first["visitor_id"]}
         return names | {"started_at": self.started_at}
+
+    def first(self, fact: str, until: float = inf) -> str:
+        """What was known at the time `until`, all events of that very time included."""
+        known = (event[fact] for event in self.events if event["event_at"] <= until)
+        return next((value for value in known if value), "")
+
+    def person_id(self, until: float = inf) -> str:
+        return self.first("user_id", until) or self.first("visitor_id")
+
+    def dims_of(self, event: Row) -> Row:
+        """The event's own; where it says nothing, what is known of its session at its time."""
+        return {dim: event[dim] or self.first(dim, event["event_at"]) for dim in DIMS}
 
 
 def walk_visitor(
@@ -207,16 +211,30 @@ def walk_visitor(
         split = split_reason(sessions[-1], event, settings) if sessions else "first"
         if split:
             sessions.append(Session(home, is_continuation=split == "length"))
-        sessions[-1].add(event)
+        sessions[-1].events.append(event)
     for session, following in zip(sessions, [*sessions[1:], None], strict=False):
         expires_at = session.ended_at + settings.gap_ms
         next_start = following.started_at if following else inf
         session.closed_at = min(expires_at, next_start)
         session.is_closed = following is not None or expires_at < time
+        passed = min(time, next_start if next_start <= expires_at else expires_at + 1)
+        if not session.is_closed:
+            passed = forget_unwritten(session, passed, journeys)
         walks = [Walk(journey, session, rows) for journey in journeys]
         for walk in walks:
-            walk.run(time, cut=next_start <= expires_at)
+            walk.run(passed)
         write_session(session, walks, rows)
+
+
+def forget_unwritten(session: Session, time: float, journeys: Sequence[Journey]) -> float:
+    """An open session's row says what it was when last written: at its start, a transition or a timer.
+
+    Events after that are dropped here; returns the time up to which timers have fired by then.
+    """
+    trial = [Walk(journey, session, Rows()) for journey in journeys]
+    written_at = max([session.started_at, *(at for walk in trial for at in walk.run(time))])
+    session.events = [event for event in session.events if event["event_at"] <= written_at]
+    return written_at + 1
 
 
 def split_reason(session: Session, event: Row, settings: Settings) -> str:
@@ -224,7 +242,7 @@ def split_reason(session: Session, event: Row, settings: Settings) -> str:
 
     A new campaign at the very start does not either: two sessions of a visitor cannot start at one time.
     """
-    at, campaign = event["event_at"], session.dims["campaign"]
+    at, campaign = event["event_at"], session.first("campaign")
     if at - session.ended_at > settings.gap_ms:
         return "gap"
     if at - session.started_at > settings.length_max_ms:
@@ -236,16 +254,16 @@ def split_reason(session: Session, event: Row, settings: Settings) -> str:
 
 
 def write_session(session: Session, walks: Sequence[Walk], rows: Rows) -> None:
-    urls = [event["url"] for event in session.events if event["url"]] or [""]
     facts = {
-        "person_id": session.events[-1]["person_id"],
+        "person_id": session.person_id(),
         "ended_at": session.ended_at,
         "events": len(session.events),
-        "entry_url": urls[0],
-        "exit_url": urls[-1],
+        "entry_url": session.first("url"),
+        "exit_url": next((event["url"] for event in reversed(session.events) if event["url"]), ""),
         "is_continuation": session.is_continuation,
         "is_closed": session.is_closed,
         "version": len(session.events) + sum(walk.fired for walk in walks) + session.is_closed,
         "journeys": [walk.summary() for walk in walks if walk.visits],
     }
-    rows.sessions.append(session.name | session.dims | facts)
+    dims = {dim: session.first(dim) for dim in DIMS}
+    rows.sessions.append(session.name | dims | facts)

@@ -57,26 +57,26 @@ class Walk:
         self.visits: list[Visit] = []
         self.furthest = 0
         self.fired = 0
+        self.changed_at: list[int] = []
         self.won: Row | None = None  # the event that reached the conversion stage first
 
-    def run(self, time: float, cut: bool) -> None:
-        """Apply the events in this journey's order: that of the session, but lower stages first at one time.
+    def run(self, time: float) -> list[int]:
+        """Apply the events in this journey's order, that of the session but lower stages first at one time.
 
-        `cut`: an event ended the session by starting the next. Events come before timers, so a timer whose
-        deadline is that very time stays silent; at the end of the gap the timer comes before the close.
+        Timers whose deadline lies before `time` fire, each in its place. Returns the times of the changes.
         """
         ranked = [(self.rank_of(event), event) for event in self.session.events]
         ranked.sort(key=lambda one: (one[1]["event_at"], one[0]))  # stable
         for rank, event in ranked:
             self.fire_before(event["event_at"])
             self.apply(event, rank)
-        self.fire_before(min(time, self.session.closed_at if cut else self.session.closed_at + 1))
+        self.fire_before(time)
         if self.session.is_closed:
             self.close()
         for visit in self.visits:
-            self.rows.visits.append(
-                self.session.name | self.names | {"person_id": visit.person_id} | visit.row()
-            )
+            names = self.session.name | self.names | {"person_id": visit.person_id}
+            self.rows.visits.append(names | visit.row())
+        return self.changed_at
 
     def rank_of(self, event: Row) -> int:
         return max(
@@ -93,6 +93,7 @@ class Walk:
             visit.has_fired = True
             visit.end(visit.deadline_at, "abandoned")
             self.fired += 1
+            self.changed_at.append(visit.deadline_at)
             self.count(visit.deadline_at, visit, abandoned=1)
 
     def apply(self, event: Row, rank: int) -> None:
@@ -114,15 +115,16 @@ class Walk:
 
     def deadline(self, event: Row, rank: int) -> int:
         stage = self.stage(rank)
-        if stage.abandon_after_ms is None or rank == self.journey.conversion:
-            return 0
+        if stage.abandon_after_ms is None or rank >= self.journey.conversion:
+            return 0  # nobody abandons what is reached
         return int(event["event_at"]) + stage.abandon_after_ms
 
     def move(self, event: Row, to_rank: int, kind: str, passed: Sequence[str]) -> None:
         """Leave the stay, if there is one, and begin the next."""
-        at, name = event["event_at"], self.stage(to_rank).name
-        visit = Visit(name, to_rank, at, self.deadline(event, to_rank), event["dims"], event["person_id"])
-        if to_rank == self.journey.conversion:
+        at, name, dims = event["event_at"], self.stage(to_rank).name, self.session.dims_of(event)
+        person_id = self.session.person_id(until=at)
+        visit = Visit(name, to_rank, at, self.deadline(event, to_rank), dims, person_id)
+        if to_rank >= self.journey.conversion:
             visit.end(at, "converted")
         left = self.visits[-1] if self.visits else None
         if left and kind == "regress":
@@ -130,6 +132,7 @@ class Walk:
         elif left:
             left.end(at, "advanced")
             self.count(at, left, advanced=1, recovered=int(left.has_fired))
+        self.changed_at.append(at)
         self.write_transition(event, left, visit, kind, passed)
         self.visits.append(visit)
         self.furthest = max(self.furthest, to_rank)
@@ -142,7 +145,7 @@ class Walk:
         self, event: Row, left: Visit | None, visit: Visit, kind: str, passed: Sequence[str]
     ) -> None:
         row = {
-            "person_id": event["person_id"],
+            "person_id": visit.person_id,
             "sequence": len(self.visits) + 1,
             "at": event["event_at"],
             "from_stage": left.stage if left else "",
@@ -158,10 +161,10 @@ class Walk:
             "from_deadline_at": left.deadline_at if left else 0,
         }
         from_dims = {"from_" + dim: left.dims[dim] if left else "" for dim in DIMS}
-        self.rows.transitions.append(self.session.name | self.names | row | event["dims"] | from_dims)
+        self.rows.transitions.append(self.session.name | self.names | row | visit.dims | from_dims)
 
     def close(self) -> None:
-        """The session is over: a stay that is still open was given up. A fired one has been counted."""
+        """The session is over: a stay short of the conversion was given up. A fired one has been counted."""
         if self.visits and self.visits[-1].left_by == "open":
             self.visits[-1].end(self.session.ended_at, "abandoned")
             self.count(self.session.closed_at, self.visits[-1], abandoned=1)

@@ -101,6 +101,11 @@ def test_at_one_time_lower_stages_come_first_whatever_the_ids_and_sessions_go_by
     )
 
 
+def test_what_one_event_says_is_known_to_all_events_of_its_time() -> None:
+    rows = tell("10:00:00 view id=1 \n 10:00:00 cart id=2 device=d user=u \n 10:00:01 pay device=e")
+    check(rows.transitions, "to_stage device person_id\n view d u\n cart d u\n pay e u")
+
+
 def test_a_transition_has_its_own_dims_and_else_those_known_by_then() -> None:
     rows = tell(
         """
@@ -234,7 +239,7 @@ def test_who_converted_stays_so_and_the_value_is_that_of_the_first_time() -> Non
         stays(rows),
         """
         outcome    value_e4  currency  path                    visit_stage  visit_left_by  visit_left_at
-        converted  10000     EUR       order>cart>order>share  share        abandoned      10:04:00
+        converted  10000     EUR       order>cart>order>share  share        converted      10:04:00
         """,
     )
     assert sum(counts["converted"] for counts in funnel(rows)) == 1
@@ -258,7 +263,7 @@ def test_drained_applies_and_closes_only_what_the_highest_watermark_has_passed()
         """
         visitor_id  events  is_closed  outcome    visit_left_by  visit_settled  version
         a           1       yes        abandoned  abandoned      yes            3
-        b           2       no         open       abandoned      yes            3
+        b           1       no         open       abandoned      yes            2
         c           1       yes        abandoned  abandoned      yes            3
         """,
     )
@@ -278,11 +283,35 @@ def test_drained_per_visitor_goes_by_the_watermark_of_the_partition() -> None:
     )
 
 
+def test_an_open_session_is_as_it_was_last_written() -> None:
+    """It is written when it starts, at a transition and when a timer fires; other events show at the next."""
+    story = """
+    10:00:00  view url=/1
+    10:01:00  cart url=/2
+    10:05:00  cart url=/3 user=u
+    10:06:00  view url=/4
+    {}        view visitor=b
+    """
+    columns = "visitor_id events ended_at exit_url person_id visit_deadline_at visit_left_by version\n"
+    before = stays(tell(story.format("10:15:10"), end="drained"))
+    check(before, columns + "a 2 10:01:00 /2 a 10:11:00 open 2")
+    after = stays(tell(story.format("10:15:10.001"), end="drained"))
+    check(after, columns + "a 4 10:06:00 /4 u 10:15:00 abandoned 5")
+
+
 def test_at_the_watermark_itself_nothing_has_happened_yet() -> None:
     story = "10:00:00 cart visitor=a \n 10:10:10 view visitor=b"
     check(stays(tell(story, end="drained")), "visit_left_by version\n open 1")
     later = story.replace("10:10:10", "10:10:10.001")
     check(stays(tell(later, end="drained")), "visit_left_by version\n abandoned 2")
+
+
+def test_nobody_abandons_what_lies_beyond_the_conversion() -> None:
+    share = Stage("share", 6, False, on("share"), 5 * MINUTE)
+    beyond = Journey("beyond", 1, "visitor", (*SHOP.stages[:5], share), 5, ())
+    rows = tell("10:00:00 order \n 10:01:00 share", (beyond,))
+    check(rows.visits, "stage left_by settled\n order advanced yes\n share converted yes")
+    assert sum(counts["abandoned"] for counts in funnel(rows)) == 0
 
 
 def test_every_journey_goes_its_own_way() -> None:
