@@ -80,12 +80,20 @@ def literals(kind: str, op: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def comparisons(draw: st.DrawFn) -> Compare:
-    name, kind = draw(st.sampled_from(sorted(COLUMNS.items())))
+def comparisons(draw: st.DrawFn, kinds: Sequence[str] = tuple(OPS_OF), rows: Sequence[Event] = ()) -> Compare:
+    """A comparison that fits its field; with `rows`, often with a value that one of them has."""
+    kind = draw(st.sampled_from(kinds))
+    name = draw(st.sampled_from([name for name, its_kind in COLUMNS.items() if its_kind == kind]))
     op = draw(st.sampled_from(OPS_OF[kind]))
+    found = [row[name] for row in rows if row[name] not in (None, "", [])]
+    literal = literals(kind, op)
+    if found and kind == "list":
+        literal |= st.sampled_from([item for items in found for item in items])
+    elif found and kind != PROPERTY and op != "exists":
+        literal |= st.sampled_from(found)
     if op == "in":
-        return Compare(name, op, tuple(draw(st.lists(literals(kind, op), min_size=1, max_size=3))))
-    return Compare(name, op, draw(literals(kind, op)))
+        return Compare(name, op, tuple(draw(st.lists(literal, min_size=1, max_size=3))))
+    return Compare(name, op, draw(literal if op != "exists" else st.booleans()))
 
 
 event_names = st.builds(
