@@ -1,0 +1,175 @@
+"""What follows from one event alone: its channel, and the stages that its journeys' rules give it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.core.admit import Admitted
+from pipeline.core.columns import string_buffers, words
+from pipeline.core.events import Events, Text
+from pipeline.core.layout import CHANNEL
+from pipeline.core.predicates import rule_bits
+from pipeline.core.scan import STRING
+from schemas.events import ALWAYS, VIEWS
+from schemas.journeys import Journey
+from schemas.predicates import fields_of
+from schemas.tables import DIMS
+
+WORDS: Final = ("site", *DIMS, "currency")
+"""In the order of layout.SITE ... layout.CURRENCY."""
+
+PAID: Final = frozenset({"cpc", "ppc", "cpm", "paid", "paid_search", "paidsearch", "display", "affiliate"})
+SEARCH: Final = frozenset({"google", "bing", "duckduckgo", "yahoo", "ecosia", "baidu", "yandex"})
+SOCIAL: Final = frozenset(
+    {"facebook", "instagram", "tiktok", "pinterest", "reddit", "linkedin", "youtube", "x", "twitter"}
+)
+
+
+def needed_fields(journeys: Sequence[Journey]) -> tuple[str, ...]:
+    """The canonical fields that sessions, views and these journeys ask for."""
+    asked = {name for journey in journeys for rule in journey.rules for name in fields_of(rule.predicate)}
+    return tuple(dict.fromkeys((*ALWAYS, *VIEWS, *sorted(asked))))
+
+
+def channel(source: str, medium: str, referring_host: str) -> str:
+    """The channel by which an event's visitor came: the first rule that fits, '' when nothing is said.
+    `referring_host` is '' for a page of the same site."""
+    source, medium = source.lower(), medium.lower()
+    parts = referring_host.removeprefix("www.").rsplit(".", 2)
+    external = parts[-2] if len(parts) > 1 else parts[0]
+    if medium == "email" or source in ("email", "newsletter"):
+        return "email"
+    if source == "affiliate" or medium == "affiliate":
+        return "affiliate"
+    if medium in PAID or source.startswith("paid"):
+        return "paid_search" if source in SEARCH or "search" in (medium + source) else "paid_other"
+    if source in SOCIAL or source == "social" or medium == "social" or external in SOCIAL:
+        return "social"
+    if medium == "organic" or source == "organic" or source in SEARCH or external in SEARCH:
+        return "organic_search"
+    if source == "direct" or medium in ("none", "(none)"):
+        return "direct"
+    if external or medium == "referral":
+        return "referral"
+    return source
+
+
+class Enrich:
+    """Makes `Events` of admitted batches, for the journeys of a deployment."""
+
+    def __init__(self, journeys: Sequence[Journey]) -> None:
+        self.journeys = [(journey, [rule.predicate for rule in journey.rules]) for journey in journeys]
+
+    def apply(self, admitted: Admitted, partition: int) -> Events:
+        batch = admitted.batch
+        n = len(batch)
+        match = np.zeros((n, len(self.journeys)), np.uint8)
+        back = np.zeros((n, len(self.journeys)), np.uint16)
+        for j, (journey, predicates) in enumerate(self.journeys):
+            _stages(journey, rule_bits(predicates, batch), match[:, j], back[:, j])
+        codes, known = _words(batch)
+        return Events(
+            at=batch.column("event_at").cast(pa.int64()).to_numpy(),
+            key=admitted.key,
+            id_hash=admitted.id_hash,
+            value_e4=batch.column("value").to_numpy(),
+            partition=np.full(n, partition, np.int32),
+            position=admitted.position,
+            passive=batch.column("passive").to_numpy(zero_copy_only=False),
+            match=match,
+            back=back,
+            words=codes,
+            event_id=Text.of(batch.column("event_id")),
+            visitor=Text.of(batch.column("visitor_id")),
+            user=Text.of(batch.column("user_id")),
+            url=Text.of(batch.column("url")),
+            known=known,
+        )
+
+
+def _stages(
+    journey: Journey, bits: NDArray[np.uint32], match: NDArray[np.uint8], back: NDArray[np.uint16]
+) -> None:
+    """From a bit per rule: the highest stage, and the stages that explicit evidence leads back to."""
+    for rule in journey.rules:
+        holds = (bits >> np.uint32(rule.bit)) & np.uint32(1)
+        if rule.kind == "enter":
+            np.maximum(match, (holds * rule.rank).astype(np.uint8), out=match)
+        else:
+            back |= (holds << rule.rank).astype(np.uint16)
+
+
+def _words(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:
+    """The word columns as one matrix of codes into one list of distinct words."""
+    known: dict[str, int] = {"": 0}
+    matrix = np.empty((len(batch), len(WORDS)), np.int32)
+    for k, name in enumerate(WORDS):
+        column = batch.column(name)
+        codes = [known.setdefault(word, len(known)) for word in column.dictionary.to_pylist()]
+        np.take(np.array(codes or [0], np.int32), column.indices.to_numpy(), out=matrix[:, k], mode="clip")
+    _channels(batch, matrix, known)
+    return matrix, list(known)
+
+
+def _channels(batch: pa.RecordBatch, matrix: NDArray[np.int32], known: dict[str, int]) -> None:
+    """Fills the channel where the producer gave none, by distinct (source, medium, referring host)."""
+    missing = matrix[:, CHANNEL] == 0
+    if not missing.any():
+        return
+    hosts, host_names = _referring_hosts(batch)
+    source, medium = batch.column("source"), batch.column("medium")
+    sources, mediums = source.dictionary.to_pylist(), medium.dictionary.to_pylist()
+    codes = source.indices.to_numpy().astype(np.int64) * len(mediums) + medium.indices.to_numpy()
+    codes = codes * len(host_names) + hosts
+    found, local = np.unique(codes[missing], return_inverse=True)
+    named = []
+    for code in found.tolist():
+        pair, host = divmod(code, len(host_names))
+        named.append(channel(sources[pair // len(mediums)], mediums[pair % len(mediums)], host_names[host]))
+    matrix[missing, CHANNEL] = np.array([known.setdefault(word, len(known)) for word in named], np.int32)[local]
+
+
+def _referring_hosts(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:
+    """The host of each event's referrer as a code into a list of hosts; '' for the page's own host."""
+    offsets, data = string_buffers(batch.column("referrer"))
+    if not len(offsets) or offsets[-1] == offsets[0]:
+        return np.zeros(len(batch), np.int32), [""]
+    url_offsets, url = string_buffers(batch.column("url"))
+    pos, length = np.empty((2, len(batch)), np.int32)
+    _hosts(data, offsets, url, url_offsets, pos, length)
+    kind = np.full(len(batch), STRING, np.uint8)
+    codes, names = words(data, pos, length, kind, np.zeros(len(batch), np.bool_))
+    return codes, [name.lower() for name in names]
+
+
+@njit(cache=True, nogil=True)
+def _host(data, start, stop):  # type: ignore[no-untyped-def]
+    """(start, stop) of the host in scheme://host..., empty where there is none."""
+    for k in range(start, stop - 2):
+        if data[k] == 58 and data[k + 1] == 47 and data[k + 2] == 47:
+            end = k + 3
+            while end < stop and data[end] not in (47, 58, 63, 35):
+                end += 1
+            return k + 3, end
+    return start, start
+
+
+@njit(cache=True, nogil=True)
+def _hosts(data, offsets, url, url_offsets, pos, length):  # type: ignore[no-untyped-def]
+    for r in range(pos.shape[0]):
+        a, stop = _host(data, offsets[r], offsets[r + 1])
+        b, own_stop = _host(url, url_offsets[r], url_offsets[r + 1])
+        same = stop - a == own_stop - b
+        if same:
+            for k in range(stop - a):
+                if data[a + k] | 32 != url[b + k] | 32:
+                    same = False
+                    break
+        pos[r] = a
+        length[r] = 0 if same else stop - a

@@ -1,0 +1,178 @@
+"""How a shard keeps its open sessions: packed records, so that an event touches few cache lines.
+
+Times inside a session are milliseconds since its start (`*_ms`, 32 bits: 49 days), text is a reference
+into the shard's text heap (offset << 24 | length), words are codes of the shard's word list, and the
+dimensions of a session are one number: a row of the table of contexts.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SESSION: Final = np.dtype(
+    [
+        ("key", np.uint64),  # hash of lane, site and visitor; 0 where the slot is free
+        ("started_at", np.int64),
+        ("ended_at", np.int64),
+        ("visitor", np.int64),
+        ("user", np.int64),
+        ("entry_url", np.int64),
+        ("exit_url", np.int64),
+        ("version", np.uint32),
+        ("events", np.uint32),
+        ("context", np.int32),
+        ("emitted", np.int32),  # 1 + row of this call's output that holds this session, or 0
+        ("lane", np.uint16),
+        ("flags", np.uint16),
+    ]
+)
+VISIT: Final = np.dtype(
+    [
+        ("path", np.uint64),  # 4 bits a step, oldest lowest
+        ("value_e4", np.int64),
+        ("currency", np.int32),
+        ("context", np.int32),  # dimensions on entering the current stage
+        ("entered_ms", np.uint32),
+        ("deadline_ms", np.uint32),
+        ("sequence", np.uint16),
+        ("current", np.uint8),  # rank; 0 where the journey was not entered
+        ("furthest", np.uint8),
+        ("entry", np.uint8),
+        ("flags", np.uint8),
+    ],
+    align=True,
+)
+"""Where a session stands in one journey."""
+
+TRANSITION_OUT: Final = np.dtype(
+    [
+        ("session_h1", np.uint64),
+        ("session_h2", np.uint64),
+        ("person", np.int64),
+        ("from_entered_at", np.int64),
+        ("from_deadline_at", np.int64),
+        ("row", np.int32),
+        ("context", np.int32),
+        ("from_context", np.int32),
+        ("sequence", np.uint16),
+        ("skipped", np.uint16),
+        ("journey", np.uint8),
+        ("kind", np.uint8),
+        ("from_rank", np.uint8),
+        ("to_rank", np.uint8),
+    ]
+)
+COUNT_OUT: Final = np.dtype(
+    [
+        ("minute", np.int64),  # milliseconds, start of the minute
+        ("value_e4", np.int64),
+        ("site", np.int32),
+        ("device", np.int32),
+        ("channel", np.int32),
+        ("currency", np.int32),
+        ("journey", np.uint8),
+        ("rank", np.uint8),
+        ("what", np.uint8),
+        ("pad", np.uint8),
+    ]
+)
+
+NO_DEADLINE: Final = np.uint32(0xFFFFFFFF)
+NEVER: Final = np.iinfo(np.int64).max
+REF_BITS: Final = 24
+PATH_STEPS_MAX: Final = 16
+"""A path keeps its first 16 steps (4 bits each in one word); a longer one says so by its flag."""
+SEQUENCE_MAX: Final = 65_535
+"""Transitions per session and journey: beyond that only a robot regresses; no more are recorded."""
+
+SESSION_CLOSED: Final = 1
+SESSION_CONTINUATION: Final = 2
+
+VISIT_FIRED: Final = 1  # the timer of the current stage has fired
+VISIT_CONVERTED: Final = 2
+VISIT_PATH_CUT: Final = 4
+
+ENTER, ADVANCE, SKIP, REGRESS, REENTER = range(5)
+KINDS: Final = ("enter", "advance", "skip", "regress", "reenter")
+ENTERED, ADVANCED, ABANDONED, RECOVERED, VOIDED, CONVERTED = range(6)
+"""Columns of schemas.tables.FUNNEL_COUNTS, in that order."""
+
+SITE, DEVICE, CHANNEL, SOURCE, MEDIUM, CAMPAIGN, COUNTRY, CURRENCY = range(8)
+"""Columns of the matrix of words of a batch of events; the first seven make a context."""
+CONTEXT_WORDS: Final = 7
+
+
+class Rules(NamedTuple):
+    """The journeys of a deployment as the kernel reads them: J journeys, ranks from 1 to 15."""
+
+    conversion: NDArray[np.uint8]  # [J] rank
+    optional: NDArray[np.uint16]  # [J] bit `rank` where the stage is optional
+    abandon_after_ms: NDArray[np.int64]  # [J, 16]; 0: no timer
+
+
+class Limits(NamedTuple):
+    """Settings of sessions."""
+
+    gap_ms: int
+    length_max_ms: int
+    split_at_midnight: bool
+    split_on_campaign: bool
+
+
+class Slots(NamedTuple):
+    """The state of a shard as arrays, with room for what one call can add (`state.py` makes it)."""
+
+    sessions: NDArray[np.void]  # SESSION[capacity]
+    visits: NDArray[np.void]  # VISIT[capacity, J]
+    due: NDArray[np.int64]  # [capacity] when time alone next changes the session
+    due_least: NDArray[np.int64]  # [blocks] no session of the block is due before
+    index: NDArray[np.int32]  # open addressing: key -> 1 + slot
+    free: NDArray[np.int32]  # stack of free slots
+    heap: NDArray[np.uint8]  # text
+    contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]
+    context_index: NDArray[np.int32]  # open addressing: words -> 1 + context
+    sizes: NDArray[np.int64]  # FREE_TOP, HEAP_USED, CONTEXTS_USED
+
+
+FREE_TOP, HEAP_USED, CONTEXTS_USED = range(3)
+DUE_BLOCK: Final = 256
+
+
+class Rows(NamedTuple):
+    """Accepted events of one shard, column by column: n rows, J journeys."""
+
+    at: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    id_hash: NDArray[np.uint64]  # of (site, visitor, event_id)
+    value_e4: NDArray[np.int64]
+    partition: NDArray[np.int32]
+    position: NDArray[np.int64]
+    passive: NDArray[np.bool_]
+    words: NDArray[np.int32]  # [n, 8]
+    match: NDArray[np.uint8]  # [n, J] highest stage whose rule holds, 0 for none
+    back: NDArray[np.uint16]  # [n, J] bit `rank` where a regress rule to that stage holds
+    event_id_offsets: NDArray[np.int32]
+    event_id: NDArray[np.uint8]
+    visitor_offsets: NDArray[np.int32]
+    visitor: NDArray[np.uint8]
+    user_offsets: NDArray[np.int32]
+    user: NDArray[np.uint8]
+    url_offsets: NDArray[np.int32]
+    url: NDArray[np.uint8]
+
+
+class Out(NamedTuple):
+    """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts."""
+
+    sessions: NDArray[np.void]  # SESSION
+    session_visits: NDArray[np.void]  # VISIT[rows, J]
+    slots: NDArray[np.int32]  # slot of each emitted session; freed after the call when closed
+    transitions: NDArray[np.void]
+    counts: NDArray[np.void]
+    sizes: NDArray[np.int64]
+
+
+OUT_SESSIONS, OUT_TRANSITIONS, OUT_COUNTS, OUT_COPIES = range(4)

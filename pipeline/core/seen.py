@@ -1,0 +1,119 @@
+"""Ids already seen: a set with event time that forgets at whole minutes, so that the law holds.
+
+Used twice: per source partition in offset order, and per shard in total order (copies of one event in
+different partitions). An id counts as seen while `now <= its event_at + window`; that test is exact at
+every look-up, so when memory is really given back changes nothing. When more than `ids_max` are alive
+at the turn of a minute, the oldest minutes are forgotten early and counted: a rule on records alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+ENTRY: Final = np.dtype([("id", np.uint64), ("at", np.int64)])
+MINUTE_MS: Final = 60_000
+FLOOR, USED, EVICTED = range(3)
+
+
+@njit(cache=True, nogil=True)
+def insert(entries, sizes, id_, at, now, window_ms):  # type: ignore[no-untyped-def]
+    """True when `id_` is seen; else remembers it. `entries` must have room (`Seen.reserve`)."""
+    mask = np.uint64(entries.shape[0] - 1)
+    slot = np.int64(id_ & mask)
+    while True:
+        entry = entries[slot]
+        if entry.id == 0:
+            break
+        if entry.id == id_:
+            if entry.at >= sizes[FLOOR] and now <= entry.at + window_ms:
+                return True
+            entry.at = at
+            return False
+        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+    entries[slot].id = id_
+    entries[slot].at = at
+    sizes[USED] += 1
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _rebuild(old, new, floor):  # type: ignore[no-untyped-def]
+    mask = np.uint64(new.shape[0] - 1)
+    used = 0
+    for k in range(old.shape[0]):
+        if old[k].id != 0 and old[k].at >= floor:
+            slot = np.int64(old[k].id & mask)
+            while new[slot].id != 0:
+                slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+            new[slot] = old[k]
+            used += 1
+    return used
+
+
+@dataclass
+class Seen:
+    """The set. `window_ms` is how long an id lives after its event; `ids_max` bounds memory."""
+
+    window_ms: int
+    ids_max: int
+    entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(1024, ENTRY))
+    sizes: NDArray[np.int64] = field(
+        default_factory=lambda: np.array([np.iinfo(np.int64).min // 2, 0, 0], np.int64)
+    )
+
+    @property
+    def evicted(self) -> int:
+        """Ids forgotten before their time, because more than `ids_max` were alive."""
+        return int(self.sizes[EVICTED])
+
+    @property
+    def alive(self) -> int:
+        """At most so many ids can be alive: the dead ones are dropped only when room is needed."""
+        return int(self.sizes[USED])
+
+    def reserve(self, more: int) -> None:
+        """Makes room for `more` ids: drops the dead ones, grows if that is not enough."""
+        if self.sizes[USED] + more <= len(self.entries) // 2:
+            return
+        alive = int(np.count_nonzero((self.entries["id"] != 0) & (self.entries["at"] >= self.sizes[FLOOR])))
+        size = 1024
+        while size < 2 * (alive + more) + alive:
+            size *= 2
+        fresh = np.zeros(size, ENTRY)
+        self.sizes[USED] = _rebuild(self.entries, fresh, self.sizes[FLOOR])
+        self.entries = fresh
+
+    def turn(self, now: int) -> None:
+        """The watermark enters the minute that begins at `now`: forgets what is past, then what is too much."""
+        self.sizes[FLOOR] = max(self.sizes[FLOOR], now - self.window_ms)
+        if self.sizes[USED] <= self.ids_max:
+            return
+        at = self.entries["at"][(self.entries["id"] != 0) & (self.entries["at"] >= self.sizes[FLOOR])]
+        if len(at) <= self.ids_max:
+            return
+        minutes, counts = np.unique(at // MINUTE_MS, return_counts=True)
+        kept = np.cumsum(counts[::-1])[::-1]
+        drop = int(np.searchsorted(-kept, -self.ids_max))
+        self.sizes[EVICTED] += counts[:drop].sum()
+        self.sizes[FLOOR] = max(int(self.sizes[FLOOR]), int(minutes[drop - 1] + 1) * MINUTE_MS)
+
+    def dump(self) -> dict[str, Any]:
+        """State for a snapshot: the live ids alone."""
+        alive = (self.entries["id"] != 0) & (self.entries["at"] >= self.sizes[FLOOR])
+        return {"ids": self.entries[alive], "sizes": self.sizes}
+
+    @classmethod
+    def load(cls, window_ms: int, ids_max: int, state: dict[str, Any]) -> Seen:
+        """The set that `dump` wrote."""
+        seen = cls(window_ms, ids_max)
+        ids = state["ids"]
+        seen.sizes = np.array(state["sizes"])
+        seen.sizes[USED] = 0
+        seen.reserve(len(ids))
+        seen.sizes[USED] = _rebuild(ids, seen.entries, np.iinfo(np.int64).min)
+        return seen
