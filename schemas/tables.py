@@ -79,10 +79,7 @@ SESSIONS: Final = _schema(
     ("journeys.visit_deadline_at", pa.list_(pa.field("item", AT, nullable=False))),  # epoch 0: none
     ("journeys.visit_left_by", pa.list_(pa.field("item", WORD, nullable=False))),
     ("journeys.visit_settled", pa.list_(pa.field("item", pa.bool_(), nullable=False))),
-    *[
-        (f"journeys.visit_{dim}", pa.list_(pa.field("item", WORD, nullable=False)))
-        for dim in DIMS
-    ],
+    *[(f"journeys.visit_{dim}", pa.list_(pa.field("item", WORD, nullable=False))) for dim in DIMS],
 )
 """A session and where it stands in each session-scoped journey."""
 

@@ -20,6 +20,7 @@ from pipeline.core.columns import NO_TIME, string_buffers
 from pipeline.core.decode import Decoded
 from pipeline.core.hashing import combine, hash_texts
 from pipeline.core.predicates import rule_bits
+from pipeline.core.raw import borrowed
 from pipeline.core.seen import FLOOR, MINUTE_MS, USED, Seen, insert
 from schemas.mappings import Filter
 from schemas.tables import AT, CONSERVATION, CONSERVATION_COUNTS, SET_ASIDE
@@ -154,9 +155,7 @@ class Admit:
             "source": _same(self.partition.source, n),
             "partition": pa.array(np.full(n, self.partition.number, np.int32)),
             "time": pa.array(minute // 1000).view(CONSERVATION.field("time").type),
-            **{
-                name: pa.array(count[:, k].astype(np.uint64)) for k, name in enumerate(CONSERVATION_COUNTS)
-            },
+            **{name: pa.array(count[:, k].astype(np.uint64)) for k, name in enumerate(CONSERVATION_COUNTS)},
         }
         return pa.record_batch([columns[name] for name in CONSERVATION.names], schema=CONSERVATION)
 
@@ -263,6 +262,7 @@ def _keys(sites, site, visitors, ids, id_offsets, lane, key, id_hash):  # type: 
 def _admit(status, event, at, clock, id_hash, first, state, counts, totals, out_minutes, out_counts,
            entries, sizes, window_ms, ids_max, lateness_ms):  # type: ignore[no-untyped-def]  # fmt: skip
     """Judges records from `first`; returns (next record, finished minutes written)."""
+    entries, sizes = borrowed(entries), borrowed(sizes)
     used = 0
     watermark = state[0]
     for r in range(first, status.shape[0]):

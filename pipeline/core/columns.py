@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.core.hashing import murmur128
+from pipeline.core.raw import borrowed, copy_bytes
 from pipeline.core.scan import FALSE, MISSING, NULL, NUMBER, STRING, TRUE
 
 NO_TIME: Final = np.iinfo(np.int64).min
@@ -62,6 +63,13 @@ def _is_text(buf, at, n, kind, odd, r):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _text(buf, pos, length, kind, odd):  # type: ignore[no-untyped-def]
+    buf, pos, length, kind, odd = (
+        borrowed(buf),
+        borrowed(pos),
+        borrowed(length),
+        borrowed(kind),
+        borrowed(odd),
+    )
     rows = pos.shape[0]
     offsets = np.empty(rows + 1, np.int32)
     total = 0
@@ -73,10 +81,7 @@ def _text(buf, pos, length, kind, odd):  # type: ignore[no-untyped-def]
     data = np.empty(total, np.uint8)
     for r in range(rows):
         o = offsets[r]
-        n = offsets[r + 1] - o
-        a = pos[r]
-        for k in range(n):
-            data[o + k] = buf[a + k]
+        copy_bytes(data, o, buf, pos[r], offsets[r + 1] - o)
     return offsets, data
 
 
@@ -104,6 +109,13 @@ def _words(buf, pos, length, kind, odd, codes, table, first):  # type: ignore[no
 
     Returns the number of words, or -1 where `table` is half full: call again with a larger one.
     """
+    buf, pos, length, kind, odd = (
+        borrowed(buf),
+        borrowed(pos),
+        borrowed(length),
+        borrowed(kind),
+        borrowed(odd),
+    )
     mask = table.shape[0] - 1
     limit = table.shape[0] // 2
     words = 1
@@ -237,6 +249,7 @@ def times(buf, pos, length, kind, odd, form, month_days, out, zoned):  # type: i
 
     `form` is TIME_ISO (text; `zoned` says which rows named a zone) or a unit of epoch numbers.
     """
+    buf = borrowed(buf)
     for r in range(pos.shape[0]):
         out[r] = NO_TIME
         zoned[r] = True
@@ -268,7 +281,8 @@ def times(buf, pos, length, kind, odd, form, month_days, out, zoned):  # type: i
 @njit(cache=True, nogil=True)
 def money(buf, pos, length, kind, odd, out):  # type: ignore[no-untyped-def]
     """Value in 1/10,000 per row into int64 `out`; 0 where missing. Signs, exponents and more than
-    4 decimals are odd."""
+    4 decimals are odd.
+    """
     for r in range(pos.shape[0]):
         out[r] = 0
         if odd[r] or kind[r] == MISSING or kind[r] == NULL:
@@ -304,6 +318,7 @@ def money(buf, pos, length, kind, odd, out):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def numbers(buf, pos, length, kind, odd, out):  # type: ignore[no-untyped-def]
     """Whole numbers per row into int64 `out`; 0 where missing."""
+    buf = borrowed(buf)
     for r in range(pos.shape[0]):
         out[r] = 0
         if odd[r] or kind[r] == MISSING or kind[r] == NULL:
@@ -319,7 +334,7 @@ def numbers(buf, pos, length, kind, odd, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def flags(kind, odd, out):  # type: ignore[no-untyped-def]
-    """true and false per row into bool `out`; false where missing, anything else is odd."""
+    """True and false per row into bool `out`; false where missing, anything else is odd."""
     for r in range(kind.shape[0]):
         out[r] = kind[r] == TRUE
         if kind[r] != TRUE and kind[r] != FALSE and kind[r] != MISSING and kind[r] != NULL:

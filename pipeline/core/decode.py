@@ -92,7 +92,8 @@ class Decoder:
 
     def lines(self, block: NDArray[np.uint8], begin: int, rows_max: int) -> tuple[Decoded, int]:
         """Decodes at most `rows_max` JSON lines of `block` (which ends in a newline) from `begin`;
-        returns them and the bytes they take."""
+        returns them and the bytes they take.
+        """
         spans = scan(self.plan, block, begin, rows_max, RECORD_BYTES_MAX)
         return self.records(_Lines(self.paths, block, spans)), spans.consumed
 
@@ -241,7 +242,9 @@ class Decoder:
         skew = pc.cast(pc.if_else(ahead, ev.FLAG_CLOCK_SKEW, 0), pa.uint8())
         flags = pc.bit_wise_or(batch.column(ev.FLAGS), skew)
         clamped = pc.if_else(ahead, received, batch.column("event_at"))
-        batch = batch.set_column(batch.schema.get_field_index("event_at"), self.schema.field("event_at"), clamped)
+        batch = batch.set_column(
+            batch.schema.get_field_index("event_at"), self.schema.field("event_at"), clamped
+        )
         return batch.set_column(batch.schema.get_field_index(ev.FLAGS), self.schema.field(ev.FLAGS), flags)
 
 

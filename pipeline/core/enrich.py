@@ -39,7 +39,8 @@ def needed_fields(journeys: Sequence[Journey]) -> tuple[str, ...]:
 
 def channel(source: str, medium: str, referring_host: str) -> str:
     """The channel by which an event's visitor came: the first rule that fits, '' when nothing is said.
-    `referring_host` is '' for a page of the same site."""
+    `referring_host` is '' for a page of the same site.
+    """
     source, medium = source.lower(), medium.lower()
     parts = referring_host.removeprefix("www.").rsplit(".", 2)
     external = parts[-2] if len(parts) > 1 else parts[0]
@@ -132,7 +133,9 @@ def _channels(batch: pa.RecordBatch, matrix: NDArray[np.int32], known: dict[str,
     for code in found.tolist():
         pair, host = divmod(code, len(host_names))
         named.append(channel(sources[pair // len(mediums)], mediums[pair % len(mediums)], host_names[host]))
-    matrix[missing, CHANNEL] = np.array([known.setdefault(word, len(known)) for word in named], np.int32)[local]
+    matrix[missing, CHANNEL] = np.array([known.setdefault(word, len(known)) for word in named], np.int32)[
+        local
+    ]
 
 
 def _referring_hosts(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:

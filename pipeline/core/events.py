@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.columns import string_array, string_buffers
 from pipeline.core.layout import Rows
+from pipeline.core.raw import copy_bytes
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ def _copy(offsets, data, index, out, at):  # type: ignore[no-untyped-def]
     for k in range(index.shape[0]):
         a = offsets[index[k]]
         n = offsets[index[k] + 1] - a
-        for b in range(n):
-            out[at + b] = data[a + b]
+        copy_bytes(out, at, data, a, n)
         at += n
 
 

@@ -122,9 +122,16 @@ def _constant(value: Any) -> Any:
 
 
 def _missing(name: str) -> Any:
-    return {"text": "", "word": "", "time": None, "money": 0, "number": 0, "flag": False, "list": [], "json": ""}[
-        FIELDS[name].kind
-    ]
+    return {
+        "text": "",
+        "word": "",
+        "time": None,
+        "money": 0,
+        "number": 0,
+        "flag": False,
+        "list": [],
+        "json": "",
+    }[FIELDS[name].kind]
 
 
 def _typed(name: str, value: Any, mapping: Mapping, event: Event) -> Any:
@@ -229,7 +236,7 @@ def _time(value: Any, form: TimeFormat) -> int:
     try:
         if form.kind == "strptime":
             assert form.strptime is not None
-            return _datetime_ms(dt.datetime.strptime(str(value), form.strptime), form.zone)  # noqa: DTZ007
+            return _datetime_ms(dt.datetime.strptime(str(value), form.strptime), form.zone)
         if form.kind == "iso":
             return _iso_ms(value, form.zone)
         unit = {"epoch_s": 1000, "epoch_ms": 1, "epoch_us": Decimal("0.001")}[form.kind]
@@ -257,7 +264,7 @@ def _datetime_ms(time: dt.datetime, zone: str) -> int:
     """Of a time with an offset, or of local time in `zone`."""
     aware = time.tzinfo is not None
     naive = time.astimezone(dt.UTC).replace(tzinfo=None) if aware else time
-    ms = (naive - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1)  # noqa: DTZ001
+    ms = (naive - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1)
     return ms if aware else int(local_to_utc(np.array([ms]), zone)[0])
 
 

@@ -24,6 +24,7 @@ from pipeline.core.layout import (
     VISIT_CONVERTED,
     VISIT_FIRED,
 )
+from pipeline.core.raw import copy_bytes
 from pipeline.core.slots import session_id
 from pipeline.core.track import Emitted
 from pipeline.core.words import Words
@@ -220,9 +221,7 @@ def _hash_sessions(sessions, heap, site, site_bytes, site_offsets, out):  # type
 def _gather_refs(heap, refs, offsets, data):  # type: ignore[no-untyped-def]
     for r in range(refs.shape[0]):
         at = refs[r] >> REF_BITS
-        o = offsets[r]
-        for k in range(offsets[r + 1] - o):
-            data[o + k] = heap[at + k]
+        copy_bytes(data, offsets[r], heap, at, offsets[r + 1] - offsets[r])
 
 
 def _texts(emitted: Emitted, refs: NDArray[np.int64]) -> pa.Array:

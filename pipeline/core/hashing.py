@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint8, uint64
 
+from pipeline.core.raw import borrowed, load_u64
+
 C1 = np.uint64(0x87C37B91114253D5)
 C2 = np.uint64(0x4CF5AD432745937F)
 M1 = np.uint64(0xFF51AFD7ED558CCD)
@@ -21,12 +23,12 @@ R64 = np.uint64(64)
 EIGHT = np.uint64(8)
 
 
-@njit(inline="always")
+@njit(nogil=True, forceinline=True)
 def _rotl(x, r):  # type: ignore[no-untyped-def]
     return (x << r) | (x >> (R64 - r))
 
 
-@njit(inline="always")
+@njit(nogil=True, forceinline=True)
 def _mix(k):  # type: ignore[no-untyped-def]
     k ^= k >> R33
     k *= M1
@@ -35,7 +37,7 @@ def _mix(k):  # type: ignore[no-untyped-def]
     return k ^ (k >> R33)
 
 
-@njit(inline="always")
+@njit(nogil=True, forceinline=True)
 def _word(buf, at, count):  # type: ignore[no-untyped-def]
     """`count` (0 to 8) bytes from `at`, little endian."""
     k = uint64(0)
@@ -47,15 +49,16 @@ def _word(buf, at, count):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def murmur128(buf, at, length):  # type: ignore[no-untyped-def]
     """The two uint64 halves (h1, h2) of the hash of `length` bytes of uint8 array `buf` from `at`."""
+    buf = borrowed(buf)
     h1 = uint64(0)
     h2 = uint64(0)
     i = at
     stop = at + (length & ~15)
     while i < stop:
-        k1 = _word(buf, i, 8) * C1
+        k1 = load_u64(buf, i) * C1
         h1 ^= _rotl(k1, R31) * C2
         h1 = (_rotl(h1, R27) + h2) * FIVE + N1
-        k2 = _word(buf, i + 8, 8) * C2
+        k2 = load_u64(buf, i + 8) * C2
         h2 ^= _rotl(k2, R33) * C1
         h2 = (_rotl(h2, R31) + h1) * FIVE + N2
         i += 16
@@ -75,7 +78,7 @@ def murmur128(buf, at, length):  # type: ignore[no-untyped-def]
     return h1, h2
 
 
-@njit(inline="always")
+@njit(nogil=True, forceinline=True)
 def combine(a, b):  # type: ignore[no-untyped-def]
     """A 64-bit hash of two 64-bit hashes, in that order."""
     return _mix(a * C1 ^ _rotl(b * C2, R31))

@@ -40,6 +40,7 @@ from pipeline.core.layout import (
     VISIT_FIRED,
     VISIT_PATH_CUT,
 )
+from pipeline.core.lend import lend_out, lend_rows, lend_rules, lend_slots
 from pipeline.core.seen import insert
 from pipeline.core.slots import (
     context_of,
@@ -55,11 +56,14 @@ from pipeline.core.slots import (
     unfile,
 )
 
+inlined = njit(nogil=True, forceinline=True)
+"""Their arguments are dozens of arrays: to pass those for every event would cost more than the work."""
+
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _emit_session(slots, out, slot):  # type: ignore[no-untyped-def]
     """Puts the session as it stands now into the output, in place of what this call said of it before."""
     session = slots.sessions[slot]
@@ -74,7 +78,7 @@ def _emit_session(slots, out, slot):  # type: ignore[no-untyped-def]
         out.session_visits[row, j] = slots.visits[slot, j]
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _count(slots, out, journey, rank, what, at, context, currency, value_e4):  # type: ignore[no-untyped-def]
     count = out.counts[out.sizes[OUT_COUNTS]]
     out.sizes[OUT_COUNTS] += 1
@@ -89,7 +93,7 @@ def _count(slots, out, journey, rank, what, at, context, currency, value_e4):  #
     count.value_e4 = value_e4
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _fire(slots, out, slot, j, at):  # type: ignore[no-untyped-def]
     """The timer of the current stage of journey j fires at its deadline `at`."""
     visit = slots.visits[slot, j]
@@ -99,7 +103,7 @@ def _fire(slots, out, slot, j, at):  # type: ignore[no-untyped-def]
     _emit_session(slots, out, slot)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _close(slots, rules, out, slot, at):  # type: ignore[no-untyped-def]
     """The session ends at `at` (its gap has passed, or a rule splits it): its stays end with it."""
     session = slots.sessions[slot]
@@ -114,7 +118,7 @@ def _close(slots, rules, out, slot, at):  # type: ignore[no-untyped-def]
     slots.due[slot] = NEVER
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _pass_time(slots, rules, limits, out, slot, now):  # type: ignore[no-untyped-def]
     """Lets fire what was due before `now`; True when that closed the session."""
     while True:
@@ -127,7 +131,7 @@ def _pass_time(slots, rules, limits, out, slot, now):  # type: ignore[no-untyped
         _fire(slots, out, slot, who, when)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _open(slots, rows, row, slot, flags, lane):  # type: ignore[no-untyped-def]
     session = slots.sessions[slot]
     session.started_at = rows.at[row]
@@ -157,7 +161,7 @@ def _open(slots, rows, row, slot, flags, lane):  # type: ignore[no-untyped-def]
         visit.flags = 0
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _splits(slots, limits, rows, row, slot):  # type: ignore[no-untyped-def]
     """Flags of the session that the event must begin although the gap has not passed, or -1."""
     session = slots.sessions[slot]
@@ -166,14 +170,14 @@ def _splits(slots, limits, rows, row, slot):  # type: ignore[no-untyped-def]
         return SESSION_CONTINUATION
     if limits.split_at_midnight and at // DAY_MS != session.ended_at // DAY_MS:
         return 0
-    if limits.split_on_campaign:
+    if limits.split_on_campaign and at > session.started_at:
         campaign = slots.contexts[session.context, CAMPAIGN]
         if rows.words[row, CAMPAIGN] != 0 and campaign != 0 and rows.words[row, CAMPAIGN] != campaign:
             return 0
     return -1
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _attend(slots, rules, limits, out, rows, row, lane, scratch):  # type: ignore[no-untyped-def]
     """Session facts of one event; returns (slot, whether the event opened the session)."""
     at = rows.at[row]
@@ -207,7 +211,7 @@ def _attend(slots, rules, limits, out, rows, row, lane, scratch):  # type: ignor
     return slot, opened
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  # type: ignore[no-untyped-def]
     """A transition of journey j to `to_rank`: the row, the counters, and the stay that begins."""
     session = slots.sessions[slot]
@@ -218,7 +222,7 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
     context = own_context(slots, rows.words[row], session.context, scratch)
     visit.sequence += uint16(1)
     skipped = 0
-    if kind == SKIP or kind == ADVANCE:
+    if kind == ADVANCE:
         for rank in range(visit.furthest + 1, to_rank):
             skipped |= 1 << rank
         skipped &= ~int64(rules.optional[j])
@@ -274,14 +278,14 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
     _wind(rules, session, visit, j, at)
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _wind(rules, session, visit, j, at):  # type: ignore[no-untyped-def]
     """Winds the timer of the current stage, if it has one, from `at`."""
     after_ms = rules.abandon_after_ms[j, visit.current]
     visit.deadline_ms = uint32(at - session.started_at + after_ms) if after_ms else NO_DEADLINE
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _highest_below(bits, rank):  # type: ignore[no-untyped-def]
     """The highest rank below `rank` whose bit is set, or 0."""
     for r in range(rank - 1, 0, -1):
@@ -290,34 +294,29 @@ def _highest_below(bits, rank):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _step(slots, rules, out, rows, row, slot, j, ids, scratch):  # type: ignore[no-untyped-def]
-    """One event in one journey; True when it made a transition."""
+    """One event in one journey; True when it made a transition. Explicit evidence to go back is judged
+    first; where it leads nowhere the event may still enter a stage.
+    """
     visit = slots.visits[slot, j]
-    back = rows.back[row, j]
-    if back:
-        to_rank = _highest_below(back, visit.current)
-        if to_rank:
-            _move(slots, rules, out, rows, row, slot, j, to_rank, REGRESS, ids, scratch)
-            return True
-    rank = rows.match[row, j]
-    if rank == 0:
-        return False
-    if visit.current == 0:
-        _move(slots, rules, out, rows, row, slot, j, rank, ENTER, ids, scratch)
-        return True
-    if rank > visit.furthest:
-        _move(slots, rules, out, rows, row, slot, j, rank, ADVANCE, ids, scratch)
-        return True
-    if rank > visit.current:
-        _move(slots, rules, out, rows, row, slot, j, rank, REENTER, ids, scratch)
-        return True
-    if rank == visit.current and visit.deadline_ms != NO_DEADLINE and not visit.flags & VISIT_FIRED:
-        _wind(rules, slots.sessions[slot], visit, j, rows.at[row])
-    return False
+    rank = int64(rows.match[row, j])
+    to_rank = 0
+    kind = REGRESS
+    if rows.back[row, j]:
+        to_rank = _highest_below(rows.back[row, j], visit.current)
+    if to_rank == 0:
+        if rank > visit.current:
+            to_rank = rank
+            kind = ENTER if visit.current == 0 else ADVANCE if rank > visit.furthest else REENTER
+        elif rank > 0 and rank == visit.current and not visit.flags & VISIT_FIRED:
+            _wind(rules, slots.sessions[slot], visit, j, rows.at[row])
+    if to_rank:
+        _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch)
+    return to_rank > 0
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _before(rows, a, b):  # type: ignore[no-untyped-def]
     """Whether event a comes before event b of the same visitor: (event_at, event_id, partition, position)."""
     if rows.at[a] != rows.at[b]:
@@ -364,38 +363,34 @@ def _sort_visitor(rows, order, start, stop, spare):  # type: ignore[no-untyped-d
         width *= 2
 
 
-@njit(cache=True, nogil=True)
-def _tied(slots, rules, out, rows, order, start, stop, slot, ids, scratch):  # type: ignore[no-untyped-def]
-    """Journeys over events of one session at one and the same time: in order of their highest match."""
-    moved = False
-    for j in range(slots.visits.shape[1]):
-        for rank in range(16):
-            for k in range(start, stop):
-                if rows.match[order[k], j] == rank:
-                    moved |= _step(slots, rules, out, rows, order[k], slot, j, ids, scratch)
-    return moved
-
-
-@njit(cache=True, nogil=True)
+@inlined
 def _visitor(slots, rules, limits, out, rows, order, start, stop, lane, ids, scratch):  # type: ignore[no-untyped-def]
-    """Applies the sorted events order[start:stop] of one visitor."""
+    """Applies the sorted events order[start:stop] of one visitor.
+
+    Events of one session at one and the same time count for the session first; then each journey takes
+    them in order of their highest match.
+    """
+    slot = int64(-1)
     i = start
     while i < stop:
-        slot, opened = _attend(slots, rules, limits, out, rows, order[i], lane, scratch)
         at = rows.at[order[i]]
-        tie = i + 1
-        while (
-            tie < stop and rows.at[order[tie]] == at and _splits(slots, limits, rows, order[tie], slot) < 0
+        tie = i
+        opened = False
+        while tie < stop and (
+            tie == i or (rows.at[order[tie]] == at and _splits(slots, limits, rows, order[tie], slot) < 0)
         ):
-            _attend(slots, rules, limits, out, rows, order[tie], lane, scratch)
+            slot, begun = _attend(slots, rules, limits, out, rows, order[tie], lane, scratch)
+            opened |= begun
             tie += 1
-        if tie == i + 1:
-            moved = False
-            for j in range(slots.visits.shape[1]):
-                moved |= _step(slots, rules, out, rows, order[i], slot, j, ids, scratch)
-        else:
-            moved = _tied(slots, rules, out, rows, order, i, tie, slot, ids, scratch)
-        if opened or moved:
+        moved = opened
+        for j in range(slots.visits.shape[1]):
+            alone = tie == i + 1
+            least = int64(rows.match[order[i], j]) if alone else 0
+            for rank in range(least, least + 1 if alone else 16):
+                for k in range(i, tie):
+                    if rows.match[order[k], j] == rank:
+                        moved |= _step(slots, rules, out, rows, order[k], slot, j, ids, scratch)
+        if moved:
             _emit_session(slots, out, slot)
         i = tie
     when, _ = next_due(slots, slot, limits.gap_ms)
@@ -409,6 +404,7 @@ def apply(slots, rules, limits, out, rows, order, lanes, entries, seen_sizes, wi
     `lanes[row]` is the partition whose time the visitor follows. With `window_ms` >= 0 copies of an
     event from different partitions are dropped, the first in the visitor's order stays.
     """
+    slots, rules, out, rows = lend_slots(slots), lend_rules(rules), lend_out(out), lend_rows(rows)
     scratch = np.empty(8, np.int32)
     spare = np.empty(order.shape[0], order.dtype)
     n = order.shape[0]
@@ -441,6 +437,7 @@ def expire(slots, rules, limits, out, watermarks, latest):  # type: ignore[no-un
 
     Stops when the output is full; returns whether it came through.
     """
+    slots, rules, out = lend_slots(slots), lend_rules(rules), lend_out(out)
     for block in range(slots.due_least.shape[0]):
         if slots.due_least[block] >= latest:
             continue

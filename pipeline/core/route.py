@@ -17,7 +17,8 @@ def route(events: Events, shards: int) -> list[Slice]:
 @njit(cache=True, nogil=True)
 def _split(key, shards):  # type: ignore[no-untyped-def]
     """A stable counting sort of row numbers by shard. The upper bits of the key decide: its lower bits
-    place the session in the shard's own table."""
+    place the session in the shard's own table.
+    """
     n = key.shape[0]
     starts = np.zeros(shards + 1, np.int64)
     shard = np.empty(n, np.int32)

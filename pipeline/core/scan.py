@@ -17,6 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.core.raw import borrowed
+
 MISSING, STRING, NUMBER, TRUE, FALSE, NULL, OBJECT, ARRAY = range(8)
 """Kinds of a span."""
 
@@ -129,7 +131,14 @@ def scan(plan: Plan, block: NDArray[np.uint8], begin: int, rows_max: int, line_b
         plan.key_bytes, CLASS, SIMPLE_ESCAPE, line_bytes_max, start, end, odd, pos, length, kind,
     )  # fmt: skip
     return Spans(
-        rows, stop - begin, start[:rows], end[:rows], odd[:rows], pos[:, :rows], length[:, :rows], kind[:, :rows]
+        rows,
+        stop - begin,
+        start[:rows],
+        end[:rows],
+        odd[:rows],
+        pos[:, :rows],
+        length[:, :rows],
+        kind[:, :rows],
     )
 
 
@@ -157,7 +166,12 @@ def utf8_valid(buf, at, stop):  # type: ignore[no-untyped-def]
         if at + more >= stop:
             return False
         d = buf[at + 1]
-        if (c == 0xE0 and d < 0xA0) or (c == 0xED and d > 0x9F) or (c == 0xF0 and d < 0x90) or (c == 0xF4 and d > 0x8F):
+        if (
+            (c == 0xE0 and d < 0xA0)
+            or (c == 0xED and d > 0x9F)
+            or (c == 0xF0 and d < 0x90)
+            or (c == 0xF4 and d > 0x8F)
+        ):
             return False
         for j in range(1, more + 1):
             if buf[at + j] & 0xC0 != 0x80:
@@ -366,6 +380,10 @@ def _line(buf, i, row, table, key_offset, key_length, key_field, key_child, key_
 @njit(cache=True, nogil=True)
 def _scan(buf, begin, table, key_offset, key_length, key_field, key_child, key_bytes, classes, escapes,
           line_bytes_max, start, end, odd, pos, length, kind):  # type: ignore[no-untyped-def]  # fmt: skip
+    buf, table, classes, escapes = borrowed(buf), borrowed(table), borrowed(classes), borrowed(escapes)
+    key_offset, key_length, key_bytes = borrowed(key_offset), borrowed(key_length), borrowed(key_bytes)
+    key_field, key_child = borrowed(key_field), borrowed(key_child)
+    pos, length, kind = borrowed(pos), borrowed(length), borrowed(kind)
     size = buf.shape[0]
     rows_max = start.shape[0]
     node_stack = np.empty(DEPTH_MAX, np.int16)

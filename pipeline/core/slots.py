@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import int64, njit, uint8, uint64
 
 from pipeline.core.hashing import combine, murmur128
@@ -17,9 +16,10 @@ from pipeline.core.layout import (
     REF_BITS,
     VISIT_FIRED,
 )
+from pipeline.core.raw import copy_bytes
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def find(slots, key):  # type: ignore[no-untyped-def]
     """The slot of the open session with this key, or -1."""
     mask = uint64(slots.index.shape[0] - 1)
@@ -31,7 +31,7 @@ def find(slots, key):  # type: ignore[no-untyped-def]
         at = int64((uint64(at) + uint64(1)) & mask)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def take_slot(slots, key):  # type: ignore[no-untyped-def]
     """A free slot, now filed under `key`."""
     slots.sizes[FREE_TOP] -= 1
@@ -45,7 +45,7 @@ def take_slot(slots, key):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def unfile(slots, slot):  # type: ignore[no-untyped-def]
     """Takes a session's key out of the index (backward shift, so that no tombstones are left).
 
@@ -69,15 +69,14 @@ def unfile(slots, slot):  # type: ignore[no-untyped-def]
     slots.index[int64(hole)] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def keep_text(slots, data, start, stop):  # type: ignore[no-untyped-def]
     """A reference to a copy of data[start:stop] in the heap; 0 for ''."""
     n = stop - start
     if n == 0:
         return int64(0)
     at = slots.sizes[HEAP_USED]
-    for k in range(n):
-        slots.heap[at + k] = data[start + k]
+    copy_bytes(slots.heap, at, data, start, n)
     slots.sizes[HEAP_USED] = at + n
     return int64((at << REF_BITS) | n)
 
@@ -91,31 +90,37 @@ def context_hash(words):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def context_of(slots, words):  # type: ignore[no-untyped-def]
+def _context_of(contexts, context_index, sizes, words):  # type: ignore[no-untyped-def]
     """The number of the context with these words (int32[>=7]); a new one when it is new."""
-    mask = uint64(slots.context_index.shape[0] - 1)
+    mask = uint64(context_index.shape[0] - 1)
     at = int64(context_hash(words) & mask)
     while True:
-        known = slots.context_index[at] - 1
+        known = context_index[at] - 1
         if known < 0:
             break
         same = True
         for k in range(CONTEXT_WORDS):
-            if slots.contexts[known, k] != words[k]:
+            if contexts[known, k] != words[k]:
                 same = False
                 break
         if same:
             return known
         at = int64((uint64(at) + uint64(1)) & mask)
-    new = slots.sizes[CONTEXTS_USED]
-    slots.sizes[CONTEXTS_USED] = new + 1
+    new = sizes[CONTEXTS_USED]
+    sizes[CONTEXTS_USED] = new + 1
     for k in range(CONTEXT_WORDS):
-        slots.contexts[new, k] = words[k]
-    slots.context_index[at] = new + 1
+        contexts[new, k] = words[k]
+    context_index[at] = new + 1
     return new
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
+def context_of(slots, words):  # type: ignore[no-untyped-def]
+    """The number of the context with these words (int32[>=7]); a new one when it is new."""
+    return _context_of(slots.contexts, slots.context_index, slots.sizes, words)
+
+
+@njit(nogil=True, forceinline=True)
 def merge_context(slots, first, then, scratch):  # type: ignore[no-untyped-def]
     """Context `first` with its gaps filled from the words `then`; `first` itself when it has none."""
     gaps = False
@@ -127,7 +132,7 @@ def merge_context(slots, first, then, scratch):  # type: ignore[no-untyped-def]
     return context_of(slots, scratch) if gaps else int64(first)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def own_context(slots, own, session, scratch):  # type: ignore[no-untyped-def]
     """The words `own` of an event with their gaps filled from context `session`."""
     same = True
@@ -137,7 +142,7 @@ def own_context(slots, own, session, scratch):  # type: ignore[no-untyped-def]
     return int64(session) if same else context_of(slots, scratch)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def next_due(slots, slot, gap_ms):  # type: ignore[no-untyped-def]
     """(when, journey): the next time that changes the session without an event; journey -1 is its close.
 
@@ -157,7 +162,7 @@ def next_due(slots, slot, gap_ms):  # type: ignore[no-untyped-def]
     return when, who
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def set_due(slots, slot, when):  # type: ignore[no-untyped-def]
     """Files when a session is due; the least of a block is a lower bound, mended when it is passed."""
     slots.due[slot] = when
@@ -178,7 +183,8 @@ def least_due(slots, block):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def session_id(session, heap, site, site_start, site_stop, scratch):  # type: ignore[no-untyped-def]
     """The two halves of murmurHash3_128 over: site, a zero byte, visitor_id, a zero byte, started_at in
-    milliseconds (8 bytes, little endian), lane (2 bytes). `scratch` has room for site + visitor + 12."""
+    milliseconds (8 bytes, little endian), lane (2 bytes). `scratch` has room for site + visitor + 12.
+    """
     n = 0
     for k in range(site_start, site_stop):
         scratch[n] = site[k]

@@ -20,6 +20,7 @@ from pipeline.core.layout import (
     VISIT,
     Slots,
 )
+from pipeline.core.raw import copy_bytes
 from pipeline.core.slots import context_hash
 from pipeline.core.words import Words
 
@@ -56,7 +57,12 @@ class ShardState:
         """Bytes allocated for sessions, stages, timers and the index: all but text and words."""
         s = self.slots
         return int(
-            s.sessions.nbytes + s.visits.nbytes + s.due.nbytes + s.due_least.nbytes + s.index.nbytes + s.free.nbytes
+            s.sessions.nbytes
+            + s.visits.nbytes
+            + s.due.nbytes
+            + s.due_least.nbytes
+            + s.index.nbytes
+            + s.free.nbytes
         )
 
     @property
@@ -93,7 +99,11 @@ class ShardState:
         new.free[top : top + len(added)] = added
         old.sizes[FREE_TOP] = top + len(added)
         return new._replace(
-            index=index, heap=old.heap, contexts=old.contexts, context_index=old.context_index, sizes=old.sizes
+            index=index,
+            heap=old.heap,
+            contexts=old.contexts,
+            context_index=old.context_index,
+            sizes=old.sizes,
         )
 
     def _grow_heap(self, more: int) -> Slots:
@@ -241,8 +251,7 @@ def _copy_texts(heap, refs, fresh):  # type: ignore[no-untyped-def]
             if n == 0:
                 continue
             at = ref >> REF_BITS
-            for b in range(n):
-                fresh[used + b] = heap[at + b]
+            copy_bytes(fresh, used, heap, at, n)
             refs[r, k] = (used << REF_BITS) | n
             used += n
     return used

@@ -29,7 +29,6 @@ from pipeline.core.layout import (
     Limits,
     Out,
     Rules,
-    Slots,
 )
 from pipeline.core.seen import ENTRY, MINUTE_MS, Seen
 from pipeline.core.slots import next_due, set_due
@@ -54,7 +53,8 @@ class SessionIds(NamedTuple):
 @dataclass(frozen=True)
 class Emitted:
     """What one call has to say, still in the shard's codes: `facts.py` makes rows of it at once,
-    because text references hold only until the next call."""
+    because text references hold only until the next call.
+    """
 
     sessions: NDArray[np.void]  # SESSION
     visits: NDArray[np.void]  # VISIT[n, J]
@@ -66,7 +66,8 @@ class Emitted:
 
 def compile_rules(journeys: Sequence[Journey]) -> Rules:
     """The journeys as the kernel reads them. Stages from the conversion on have no timer: nothing is
-    abandoned there."""
+    abandoned there.
+    """
     conversion = np.array([journey.conversion for journey in journeys], np.uint8)
     optional = np.zeros(len(journeys), np.uint16)
     abandon = np.zeros((len(journeys), 16), np.int64)
@@ -80,7 +81,8 @@ def compile_rules(journeys: Sequence[Journey]) -> Rules:
 
 class Track:
     """One shard. `lanes` is the number of source partitions whose time visitors follow (1 where a
-    visitor's records may lie in any partition: then time is the least of all)."""
+    visitor's records may lie in any partition: then time is the least of all).
+    """
 
     def __init__(self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None) -> None:
         self.rules = rules
@@ -97,7 +99,8 @@ class Track:
 
     def apply(self, slices: Sequence[Slice], watermarks: NDArray[np.int64]) -> Iterable[Emitted]:
         """Takes in `slices`, applies what lies before `watermarks` (per lane, never falling) and lets
-        time pass. Each result must be used up before the next is asked for."""
+        time pass. Each result must be used up before the next is asked for.
+        """
         assert (watermarks >= self.watermarks).all(), "a watermark never falls"
         passed = int(self.watermarks.min())
         self.watermarks = watermarks.copy()
@@ -134,9 +137,7 @@ class Track:
             return np.zeros(len(batch), np.int32)
         return batch.partition
 
-    def _chunks(
-        self, batch: Events, order: NDArray[np.int64], passed: int
-    ) -> Iterable[NDArray[np.int64]]:
+    def _chunks(self, batch: Events, order: NDArray[np.int64], passed: int) -> Iterable[NDArray[np.int64]]:
         """The rows to apply, at once, or minute by minute where the set of ids may have to forget some."""
         if not len(order):
             return
@@ -202,7 +203,9 @@ class Track:
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on from what `dump` wrote, under the same settings."""
         self.state = ShardState.load(
-            self.state.journeys, dumped["state"], lambda slots, taken: _refile(slots, taken, self.limits.gap_ms)
+            self.state.journeys,
+            dumped["state"],
+            lambda slots, taken: _refile(slots, taken, self.limits.gap_ms),
         )
         self.held = load_events(dumped["held"]) if dumped["held"] else None
         if self.seen is not None:
