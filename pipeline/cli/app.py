@@ -1,0 +1,21 @@
+"""The commands of `pathline`, each a page of its own in this package."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli import ask, house, replay
+
+app = typer.Typer(
+    name="pathline",
+    help="Sessions, journey stages and abandonment from clickstream events, in ClickHouse.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(replay.run)
+app.command("query")(ask.query)
+app.command("check")(house.check)
+app.command("migrate")(house.migrate)
+app.command("reset")(house.reset)

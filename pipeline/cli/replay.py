@@ -1,0 +1,68 @@
+"""`pathline run`: files in, sessions and stages out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.execute import execute
+from pipeline.run import plan
+from pipeline.settings import load_settings
+
+
+def run(
+    input: Annotated[list[Path] | None, typer.Option(help="File to read; repeat for more")] = None,  # noqa: A002
+    mapping: Annotated[str | None, typer.Option(help="Name or file of the mapping")] = None,
+    journey: Annotated[list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")] = None,
+    clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
+    shards: Annotated[int | None, typer.Option(help="Parts of the state")] = None,
+    sort: Annotated[bool, typer.Option("--sort", help="Read each file in order of event time")] = False,
+    until_drained: Annotated[
+        bool, typer.Option("--until-drained", help="Stop at the end of the input, close nothing")
+    ] = False,
+    as_of: Annotated[str | None, typer.Option(help="No event is later than this time")] = None,
+    partitioned_by: Annotated[
+        str | None, typer.Option(help="'visitor' where each visitor's records lie in one file, else 'none'")
+    ] = None,
+    session_gap: Annotated[str | None, typer.Option(help="Silence that ends a session, like 30m")] = None,
+    session_length_max: Annotated[str | None, typer.Option(help="Longest session, like 24h")] = None,
+    split_at_midnight: Annotated[bool, typer.Option("--split-at-midnight", help="End sessions at 0:00 UTC")] = False,
+    split_on_campaign: Annotated[
+        bool, typer.Option("--split-on-campaign", help="End a session when another campaign brings it back")
+    ] = False,
+    allowed_lateness: Annotated[str | None, typer.Option(help="How far out of order events may come")] = None,
+    dedup_window: Annotated[str | None, typer.Option(help="How long event ids are remembered")] = None,
+    epoch: Annotated[str | None, typer.Option(help="How often a snapshot is taken")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file (default ./pathline.toml)")] = None,
+) -> None:
+    """Replay files to the end: sessions, transitions and counters into ClickHouse.
+
+    A run that was stopped or killed goes on where it was when the same command is given again.
+    """
+    flags = {
+        "input": tuple(input or ()),
+        "mapping": mapping,
+        "journey": tuple(journey or ()),
+        "clickhouse": clickhouse,
+        "state": state,
+        "workers": workers,
+        "shards": shards,
+        "sort": sort or None,
+        "until_drained": until_drained or None,
+        "as_of": as_of,
+        "partitioned_by": partitioned_by,
+        "session_gap_ms": session_gap,
+        "session_length_max_ms": session_length_max,
+        "split_at_midnight": split_at_midnight or None,
+        "split_on_campaign": split_on_campaign or None,
+        "allowed_lateness_ms": allowed_lateness,
+        "dedup_window_ms": dedup_window,
+        "epoch_ms": epoch,
+    }
+    planned = plan(load_settings(flags, config))
+    raise typer.Exit(execute(planned, Console(stderr=True)))

@@ -1,0 +1,75 @@
+"""The whole way of an event, in order. Each step has the word that docs, metrics and tests use.
+
+    read · decode · admit → enrich → route → track → count → write
+
+The first three share one state per source partition and run inside the input (`runtime/intake.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from pipeline.core.count import Count
+from pipeline.core.enrich import Enrich
+from pipeline.core.events import Events
+from pipeline.core.facts import FactTables
+from pipeline.core.route import route
+from pipeline.core.track import Track
+from pipeline.runtime.intake import Arrived, Intake
+from pipeline.runtime.output import Output
+from pipeline.runtime.shards import Counted, CountLogic, Fact, Routed, Time, TrackLogic
+from pipeline.runtime.steps import step
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a flow is made of; `runtime/build.py` makes them from settings."""
+
+    intake: Intake
+    enrich: Enrich
+    shards: int
+    time: Time
+    track: Callable[[], Track]
+    facts: FactTables
+    count: Callable[[int], Count]
+    output: Output
+
+
+def build(parts: Parts) -> Dataflow:
+    """The dataflow. Items are batches, never single events."""
+
+    def enriched(arrived: Arrived) -> tuple[Arrived, Events | None]:
+        with step("enrich"):
+            events = parts.enrich.apply(arrived.admitted, arrived.partition) if arrived.admitted else None
+        return arrived, events
+
+    def routed(item: tuple[Arrived, Events | None]) -> list[tuple[str, Routed]]:
+        arrived, events = item
+        with step("route"):
+            pieces = route(events, parts.shards) if events else [None] * parts.shards
+        return [
+            (str(shard), Routed(shard, arrived.partition, arrived.watermark, arrived.finished, piece))
+            for shard, piece in enumerate(pieces)
+        ]
+
+    def set_aside(arrived: Arrived) -> list[tuple[str, Fact]]:
+        rows = arrived.admitted.rows if arrived.admitted else {}
+        return [(str(arrived.partition), Fact(table, batch)) for table, batch in rows.items()]
+
+    flow = Dataflow("pathline")
+    arrived = op.input("intake", flow, parts.intake)
+    events = op.map("enrich", arrived, enriched)
+    shards = op.flat_map("route", events, routed)
+    tracked = op.stateful_batch(
+        "track", shards, lambda state: TrackLogic(parts.track(), parts.facts, parts.time, state)
+    )
+    counted = op.filter_map("counted", tracked, lambda item: item if isinstance(item[1], Counted) else None)
+    counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
+    facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))
+    others = op.flat_map("set_aside", arrived, set_aside)
+    op.output("write", op.merge("rows", facts, counts, others), parts.output)
+    return flow

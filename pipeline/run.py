@@ -1,0 +1,200 @@
+"""From settings to a running flow: everything meets here, and in `flow.py` it is put in order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from bytewax.dataflow import Dataflow
+
+from pipeline.core.admit import Admission, Admit, Partition
+from pipeline.core.count import Count
+from pipeline.core.decode import Decoder, TimeBounds
+from pipeline.core.enrich import Enrich, needed_fields
+from pipeline.core.facts import FactTables
+from pipeline.core.layout import Limits
+from pipeline.core.seen import Seen
+from pipeline.core.snapshot import FORMAT
+from pipeline.core.track import Track, compile_rules
+from pipeline.flow import Parts, build
+from pipeline.runtime.board import Board
+from pipeline.runtime.deployment import StateFolder, Stream, open_state
+from pipeline.runtime.intake import Intake
+from pipeline.runtime.output import Output
+from pipeline.runtime.shards import Time
+from pipeline.settings import BadSettings, Settings
+from pipeline.sources.files import Reader, open_reader
+from pipeline.sources.sorting import sorted_copy
+from schemas.journeys import Journey, load_journeys
+from schemas.mappings import Mapping, load_mapping
+from sinks.base import Deployment, Sink
+from sinks.registry import open_sink
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked run: settings with all they name loaded."""
+
+    settings: Settings
+    journeys: tuple[Journey, ...]
+    mapping: Mapping
+    state: StateFolder
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(self.state.id, self.settings.shards, FORMAT)
+
+    @property
+    def lanes_per_partition(self) -> bool:
+        return self.settings.partitioned_by == "visitor"
+
+
+def plan(settings: Settings) -> Plan:
+    """Loads and checks everything before anything starts.
+
+    Raises BadSettings, BadDefinition or DeploymentRefused, each with all that is wrong.
+    """
+    _check_input(settings)
+    journeys = load_journeys(settings.journey)
+    mapping = load_mapping(settings.mapping)
+    stream = Stream(
+        inputs=[str(path.resolve()) for path in settings.input],
+        mapping=_digest(mapping.name, repr(mapping)),
+        journeys=[_digest(f"{journey.name} {journey.version}", repr(journey)) for journey in journeys],
+        shards=settings.shards,
+        partitioned_by=settings.partitioned_by,
+        sessions={
+            name: getattr(settings, name)
+            for name in (
+                "session_gap_ms",
+                "session_length_max_ms",
+                "split_at_midnight",
+                "split_on_campaign",
+                "allowed_lateness_ms",
+                "dedup_window_ms",
+                "dedup_ids_max",
+                "sort",
+            )
+        },
+    )
+    return Plan(settings, journeys, mapping, open_state(settings.state, stream, _as_of_ms(settings)))
+
+
+def _digest(name: str, text: str) -> str:
+    return f"{name} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _check_input(settings: Settings) -> None:
+    problems = []
+    for path in settings.input:
+        if not path.is_file():
+            problems.append(f"--input: {path}: no such file\n  hint: give one or more files to read")
+    if not settings.input:
+        problems.append("--input: nothing to read\n  hint: pathline run --input FILE...")
+    names = [path.name for path in settings.input]
+    if len(set(path.resolve() for path in settings.input)) < len(names):
+        problems.append("--input: a file is given twice\n  hint: every file is a partition of its own")
+    if settings.until_drained and settings.sort:
+        problems.append(
+            "--until-drained: cannot be combined with --sort\n  hint: a file that still grows cannot be sorted"
+        )
+    if problems:
+        raise BadSettings(problems)
+
+
+def _as_of_ms(settings: Settings) -> int:
+    if settings.as_of is None:
+        return int(datetime.now(UTC).timestamp() * 1000)
+    try:
+        at = datetime.fromisoformat(settings.as_of)
+    except ValueError:
+        raise BadSettings(
+            [f"--as-of: {settings.as_of!r} is no time\n  hint: write it like 2026-01-31T12:00:00Z"]
+        ) from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def parts(plan: Plan) -> Parts:
+    """The parts of the flow for this process. Every process of a run makes the same."""
+    settings, journeys = plan.settings, plan.journeys
+    rules = compile_rules(journeys)
+    limits = Limits(
+        settings.session_gap_ms,
+        settings.session_length_max_ms,
+        settings.split_at_midnight,
+        settings.split_on_campaign,
+    )
+    partitions = len(settings.input)
+    time = Time(partitions, plan.lanes_per_partition, closes=not settings.until_drained)
+
+    def track() -> Track:
+        copies = partitions > 1 and not plan.lanes_per_partition
+        seen = Seen(settings.dedup_window_ms, settings.dedup_ids_max) if copies else None
+        return Track(rules, limits, time.lanes, seen)
+
+    return Parts(
+        intake=_intake(plan),
+        enrich=Enrich(journeys),
+        shards=settings.shards,
+        time=time,
+        track=track,
+        facts=FactTables(journeys),
+        count=partial(Count, journeys),
+        output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
+    )
+
+
+def _single_writer(settings: Settings) -> bool:
+    """An embedded engine locks its folder, and Parquet files are numbered by who writes them."""
+    return settings.clickhouse.startswith(("chdb:", "parquet:"))
+
+
+def _sink(settings: Settings) -> Callable[[int], Sink]:
+    return lambda part: open_sink(settings.clickhouse)
+
+
+def _intake(plan: Plan) -> Intake:
+    settings = plan.settings
+    needed = needed_fields(plan.journeys)
+    admission = Admission(
+        settings.allowed_lateness_ms, settings.dedup_window_ms, settings.dedup_ids_max, plan.mapping.filters
+    )
+    bounds = TimeBounds(plan.state.as_of_ms)
+
+    def reader(number: int) -> Reader:
+        decoder = Decoder(plan.mapping, needed, bounds)
+        path = settings.input[number]
+        if settings.sort:
+            path = sorted_copy(path, plan.state.sorted / f"{number:05d}", plan.mapping, bounds)
+        return open_reader(path, decoder, growing=settings.until_drained)
+
+    def admit(number: int) -> Admit:
+        partition = Partition(settings.input[number].name, number, number if plan.lanes_per_partition else 0)
+        return Admit(partition, admission)
+
+    board = Board.open(plan.state.board, len(settings.input))
+    return Intake(
+        names=tuple(path.name for path in settings.input),
+        open_reader=reader,
+        open_admit=admit,
+        board=board,
+        look_ahead_ms=settings.look_ahead_ms,
+        rows_max=settings.batch_rows,
+        drained_ms=plan.state.drained_ms if settings.until_drained else None,
+    )
+
+
+def dataflow(plan: Plan) -> Dataflow:
+    """The flow of a checked run."""
+    return build(parts(plan))
+
+
+def epoch(settings: Settings) -> timedelta:
+    """How often a snapshot is taken: what a crash costs at most is read again."""
+    return timedelta(milliseconds=settings.epoch_ms)
+
+
+__all__ = ["Plan", "dataflow", "epoch", "parts", "plan"]

@@ -1,0 +1,1 @@
+"""The edge to bytewax, processes, clocks and disks: adapters around the pure core."""

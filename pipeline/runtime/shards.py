@@ -1,0 +1,135 @@
+"""Shards as bytewax knows them: keyed steps around `Track` and `Count`, with snapshots as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from bytewax.operators import StatefulBatchLogic
+from numpy.typing import NDArray
+
+from pipeline.core.columns import NO_TIME
+from pipeline.core.count import Count, Increments
+from pipeline.core.events import Slice
+from pipeline.core.facts import FactTables
+from pipeline.core.snapshot import pack, unpack
+from pipeline.core.track import ALL_TIME, Track
+from pipeline.runtime.steps import step
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A shard's part of a block, and how far the block's partition is."""
+
+    shard: int
+    partition: int
+    watermark: int
+    finished: bool
+    piece: Slice | None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Rows for a table."""
+
+    table: str
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What `track` counted, up to a watermark."""
+
+    shard: int
+    increments: list[Increments]
+    watermark: int
+
+
+@dataclass(frozen=True)
+class Time:
+    """How the time of visitors follows from that of the partitions."""
+
+    partitions: int
+    per_partition: bool  # else the least of all
+    closes: bool  # at the end all time passes (a replay); else it stays where it is (drained)
+
+    @property
+    def lanes(self) -> int:
+        return self.partitions if self.per_partition else 1
+
+    def lanes_at(self, watermark: NDArray[np.int64], finished: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The watermark of each lane from those of the partitions."""
+        if self.per_partition:
+            return np.where(finished & self.closes, ALL_TIME, watermark)
+        if finished.all():
+            return np.array([ALL_TIME if self.closes else watermark.max()])
+        return np.array([watermark[~finished].min()])
+
+
+class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
+    """The step `track` of one shard."""
+
+    def __init__(self, track: Track, facts: FactTables, time: Time, resume_state: bytes | None) -> None:
+        self._track = track
+        self._facts = facts
+        self._time = time
+        self._watermark = np.full(time.partitions, NO_TIME, np.int64)
+        self._finished = np.zeros(time.partitions, np.bool_)
+        self._shard = 0
+        if resume_state is not None:
+            state = unpack("track", resume_state)
+            self._track.load(state["track"])
+            self._watermark = np.array(state["watermark"])
+            self._finished = np.array(state["finished"])
+
+    def on_batch(self, values: list[Routed]) -> tuple[Iterable[Fact | Counted], bool]:
+        pieces = []
+        for routed in values:
+            self._watermark[routed.partition] = routed.watermark
+            self._finished[routed.partition] = routed.finished
+            self._shard = routed.shard
+            if routed.piece is not None:
+                pieces.append(routed.piece)
+        lanes = self._time.lanes_at(self._watermark, self._finished)
+        lanes = np.maximum(lanes, self._track.watermarks)
+        out: list[Fact | Counted] = []
+        increments: list[Increments] = []
+        with step("track"):
+            for emitted in self._track.apply(pieces, lanes):
+                with step("facts"):
+                    if len(emitted.sessions):
+                        out.append(Fact("sessions", self._facts.sessions(emitted)))
+                    if len(emitted.transitions):
+                        out.append(Fact("transitions", self._facts.transitions(emitted)))
+                    increments.append(Increments(emitted.counts.copy(), emitted.state.words.known))
+        out.append(Counted(self._shard, increments, int(lanes.min())))
+        return out, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        with step("snapshot"):
+            return pack(
+                "track",
+                {"track": self._track.dump(), "watermark": self._watermark, "finished": self._finished},
+            )
+
+
+class CountLogic(StatefulBatchLogic[Counted, Fact, bytes]):
+    """The step `count` of one shard."""
+
+    def __init__(self, count: Count, resume_state: bytes | None) -> None:
+        self._count = count
+        if resume_state is not None:
+            self._count.load(unpack("count", resume_state))
+
+    def on_batch(self, values: list[Counted]) -> tuple[Iterable[Fact], bool]:
+        self._count.shard = values[0].shard
+        with step("count"):
+            increments = [increment for counted in values for increment in counted.increments]
+            rows = self._count.apply(increments, max(counted.watermark for counted in values))
+        return ([Fact("funnel_minute", rows)] if rows is not None else []), StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        with step("snapshot"):
+            return pack("count", self._count.dump())

@@ -1,0 +1,142 @@
+"""All settings of a run: file < environment < flags, checked at once, printable with secrets masked."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from schemas.documents import parse_duration_ms
+from sinks.base import mask_dsn
+
+ENV_PREFIX: Final = "PATHLINE_"
+CONFIG_FILE: Final = "pathline.toml"
+SECOND_MS: Final = 1000
+DAY_MS: Final = 86_400_000
+
+
+class BadSettings(Exception):  # noqa: N818  the word that users read
+    """Settings that cannot be used: one line per problem, each with where it stands and a hint."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+
+
+class Settings(BaseModel):
+    """What a run does. Durations are written like 10s, 30m, 24h, 7d and kept in milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: tuple[Path, ...] = Field((), description="files to read: jsonl, jsonl.gz, csv, csv.gz, parquet")
+    mapping: str = Field("canonical", description="name or file of the mapping of records to events")
+    journey: tuple[str, ...] = Field(("checkout",), description="names or files of journey definitions")
+    clickhouse: str = Field("chdb://pathline-data/clickhouse", description="where rows go (DSN)")
+    state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
+    workers: int = Field(1, ge=1, le=64, description="worker processes")
+    shards: int = Field(8, ge=1, le=1024, description="parts of the state; fixed when a deployment begins")
+    sort: bool = Field(False, description="read each file in order of event time")
+    until_drained: bool = Field(False, description="stop at the end of the input without closing anything")
+    as_of: str | None = Field(None, description="no event is later than this time (default: the first start)")
+    partitioned_by: Literal["none", "visitor"] = Field(
+        "none", description="whether a visitor's records all lie in one file"
+    )
+    session_gap_ms: int = Field(30 * 60 * SECOND_MS, ge=1, le=DAY_MS)
+    session_length_max_ms: int = Field(DAY_MS, ge=60 * SECOND_MS, le=30 * DAY_MS)
+    split_at_midnight: bool = False
+    split_on_campaign: bool = False
+    allowed_lateness_ms: int = Field(10 * SECOND_MS, ge=0, le=DAY_MS)
+    dedup_window_ms: int = Field(600 * SECOND_MS, ge=0, le=DAY_MS)
+    dedup_ids_max: int = Field(10_000_000, ge=1)
+    look_ahead_ms: int = Field(300 * SECOND_MS, ge=SECOND_MS)
+    epoch_ms: int = Field(2 * SECOND_MS, ge=100, le=600 * SECOND_MS)
+    batch_rows: int = Field(65_536, ge=1, le=1_000_000)
+
+    @field_validator(
+        "session_gap_ms", "session_length_max_ms", "allowed_lateness_ms", "dedup_window_ms", "look_ahead_ms",
+        "epoch_ms", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _duration(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            ms = parse_duration_ms(value)
+            if ms is None:
+                raise ValueError(f"{value!r} is no duration; write it like 500ms, 10s, 30m, 24h or 7d")
+            return ms
+        return value
+
+    def shown(self) -> dict[str, Any]:
+        """The settings for people and logs: secrets masked."""
+        return {**self.model_dump(mode="json"), "clickhouse": mask_dsn(self.clickhouse)}
+
+
+def load_settings(flags: dict[str, Any], config: Path | None = None) -> Settings:
+    """Settings from the config file (default ./pathline.toml where there is one), the environment
+    (PATHLINE_SESSION_GAP=30m ...) and flags that are not None. Raises BadSettings with every problem."""
+    file = config or Path(CONFIG_FILE)
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    if config or file.exists():
+        for name, value, where in _from_file(file):
+            values[name], origin[name] = value, where
+    for name, value, where in _from_environment():
+        values[name], origin[name] = value, where
+    for name, value in flags.items():
+        if value is not None and value != ():
+            values[name], origin[name] = value, f"--{name.removesuffix('_ms').replace('_', '-')}"
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise BadSettings([_problem(detail, origin) for detail in error.errors()]) from None
+
+
+def _known(name: str) -> str:
+    """A setting's field: `session_gap` is kept as `session_gap_ms`."""
+    name = name.lower().replace("-", "_")
+    return f"{name}_ms" if f"{name}_ms" in Settings.model_fields else name
+
+
+def _from_file(file: Path) -> list[tuple[str, Any, str]]:
+    try:
+        text = file.read_text()
+        found = tomllib.loads(text)
+    except OSError as error:
+        raise BadSettings([f"{file}: {error.strerror or error}\n  hint: name a readable TOML file"]) from None
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        where = f"{file}:{line[1] if line else 1}"
+        raise BadSettings([f"{where}: not TOML: {error}\n  hint: lines like session_gap = \"30m\""]) from None
+    lines = text.splitlines()
+    out = []
+    for name, value in found.items():
+        at = next((n for n, line in enumerate(lines, 1) if re.match(rf"\s*{re.escape(name)}\s*=", line)), 1)
+        out.append((_known(name), value, f"{file}:{at}"))
+    return out
+
+
+def _from_environment() -> list[tuple[str, Any, str]]:
+    out: list[tuple[str, Any, str]] = []
+    for key, text in os.environ.items():
+        if not key.startswith(ENV_PREFIX):
+            continue
+        name = _known(key.removeprefix(ENV_PREFIX))
+        if name not in Settings.model_fields:
+            continue  # PATHLINE_DATA and the like are not settings of a run
+        value: Any = tuple(text.split(",")) if name in ("input", "journey") else text
+        out.append((name, value, key))
+    return out
+
+
+def _problem(detail: Any, origin: dict[str, str]) -> str:
+    name = str(detail["loc"][0]) if detail["loc"] else "settings"
+    where = origin.get(name, name)
+    message = detail["msg"].removeprefix("Value error, ")
+    field = Settings.model_fields.get(name)
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(field.removesuffix("_ms") for field in Settings.model_fields)
+        return f"{where}: no setting is called {name!r}\n  hint: the settings are {known}"
+    hint = field.description if field and field.description else "see `pathline run --help`"
+    return f"{where}: {name.removesuffix('_ms')}: {message}\n  hint: {hint}"

@@ -1,0 +1,153 @@
+"""Files as source partitions: JSON lines (also gzipped), CSV and Parquet, one file one partition.
+
+A reader hands out decoded blocks with the number of every record (from 1), and can say where it is so
+that a later one goes on there.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.decode import Decoded, Decoder
+from schemas.rejects import RECORD_BYTES_MAX
+
+BLOCK_BYTES: Final = 8 << 20
+"""Read at once: large enough that Python costs nothing per record, small enough to stay in the cache."""
+
+PADDING: Final = 64
+"""Bytes after a block, so that kernels may look a word ahead."""
+
+NEWLINE: Final = 10
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some decoded records with their numbers in the file."""
+
+    decoded: Decoded
+    position: NDArray[np.int64]
+
+
+class Reader(Protocol):
+    """Reads one partition from where it is."""
+
+    @property
+    def bytes_read(self) -> int: ...
+
+    def read(self, rows_max: int) -> Block | None:
+        """The next records, at most `rows_max`; None at the end."""
+
+    def dump(self) -> dict[str, Any]:
+        """Where it is: all that `load` needs to go on after the last record handed out."""
+
+    def load(self, state: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class JsonLinesReader:
+    """JSON lines. With `growing` a last line without its newline is left for later: it is being written."""
+
+    def __init__(self, path: Path, decoder: Decoder, *, growing: bool) -> None:
+        self._decoder = decoder
+        self._growing = growing
+        self._file: IO[bytes] = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0)
+        self._block = np.zeros(PADDING, np.uint8)
+        self._begin = 0
+        self._end = 0  # of the whole lines in the block
+        self._rest = b""
+        self._offset = 0
+        self._line = 1
+        self._done = False
+
+    @property
+    def bytes_read(self) -> int:
+        return self._offset
+
+    def read(self, rows_max: int) -> Block | None:
+        while self._begin >= self._end:
+            if self._done:
+                return None
+            self._fill()
+        decoded, taken = self._decoder.lines(self._block[: self._end], self._begin, rows_max)
+        position = np.arange(self._line, self._line + decoded.records)
+        self._begin += taken
+        self._offset += taken
+        self._line += decoded.records
+        return Block(decoded, position)
+
+    def _fill(self) -> None:
+        """Reads on until there is at least one whole line, or the end."""
+        pieces = [self._rest]
+        size = len(self._rest)
+        while True:
+            piece = self._file.read(BLOCK_BYTES)
+            if not piece:
+                self._done = True
+                break
+            cut = piece.rfind(b"\n")
+            pieces.append(piece)
+            size += len(piece)
+            if cut >= 0:
+                break
+            if size > 4 * RECORD_BYTES_MAX:
+                pieces, size = self._drop_middle(pieces)
+        data = b"".join(pieces)
+        cut = len(data) if self._done and not self._growing else data.rfind(b"\n") + 1
+        whole, self._rest = data[:cut], data[cut:]
+        if whole and not whole.endswith(b"\n"):
+            whole += b"\n"
+        self._block = np.frombuffer(whole + bytes(PADDING), np.uint8)
+        self._begin, self._end = 0, len(whole)
+
+    def _drop_middle(self, pieces: list[bytes]) -> tuple[list[bytes], int]:
+        """A line that is far too long will be rejected: its beginning is all that is kept of it."""
+        kept = b"".join(pieces)
+        dropped = len(kept) - 2 * RECORD_BYTES_MAX
+        self._offset += dropped
+        return [kept[: 2 * RECORD_BYTES_MAX]], 2 * RECORD_BYTES_MAX
+
+    def dump(self) -> dict[str, Any]:
+        return {"offset": self._offset, "line": self._line}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._offset, self._line = state["offset"], state["line"]
+        self._file.seek(self._offset)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+LINES: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+TABLES: Final = (".csv", ".csv.gz", ".parquet")
+
+
+class UnknownFileType(Exception):  # noqa: N818  the word that users read
+    """A file whose name does not say what it holds."""
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file holds JSON lines (else rows). Raises UnknownFileType."""
+    if path.name.lower().endswith(LINES):
+        return True
+    if path.name.lower().endswith(TABLES):
+        return False
+    raise UnknownFileType(
+        f"--input: {path}: its name does not say what it holds\n"
+        f"  hint: it should end in one of {' '.join((*LINES, *TABLES))}"
+    )
+
+
+def open_reader(path: Path, decoder: Decoder, *, growing: bool) -> Reader:
+    """The reader for a file by its name."""
+    if is_lines(path):
+        return JsonLinesReader(path, decoder, growing=growing)
+    from pipeline.sources.tables import TabularReader
+
+    return TabularReader(path, decoder)
