@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline.run import dataflow, epoch, plan
 from pipeline.runtime import launch, stop
 from pipeline.settings import Settings
+from pipeline.warm import warm
 
 
 def main() -> None:
@@ -23,8 +24,9 @@ def main() -> None:
     stop.on_signals()
     planned = plan(Settings(**run["settings"]))
     recovery = planned.state.recovery()
-    launch.run_worker(dataflow(planned), epoch(planned.settings), recovery, run["addresses"], process)
-    launch.write_steps(folder / f"steps-{process}.json")
+    warm(planned.journeys)
+    with launch.measured(folder / f"steps-{process}.json"):
+        launch.run_worker(dataflow(planned), epoch(planned.settings), recovery, run["addresses"], process)
 
 
 if __name__ == "__main__":

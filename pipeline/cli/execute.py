@@ -14,6 +14,7 @@ from pipeline.cli.progress import Progress, input_bytes, set_aside
 from pipeline.run import Plan, dataflow, epoch
 from pipeline.runtime import launch, stop
 from pipeline.runtime.board import Board
+from pipeline.warm import warm
 from sinks.base import mask_dsn
 from sinks.registry import open_sink
 
@@ -28,6 +29,7 @@ def execute(plan: Plan, console: Console) -> int:
     settings = plan.settings
     board = Board.create(plan.state.board, len(settings.input))
     _try_sink(plan)
+    _warm(plan, console)
     began = time.monotonic()
     with Progress(board, input_bytes(settings.input), console) as progress:
         code = _several(plan, progress) if settings.workers > 1 else _one(plan, progress)
@@ -43,11 +45,15 @@ def _try_sink(plan: Plan) -> None:
     sink.close()
 
 
+def _warm(plan: Plan, console: Console) -> None:
+    with console.status("preparing (the first run compiles for about half a minute, once)"):
+        warm(plan.journeys)
+
+
 def _one(plan: Plan, progress: Progress) -> int:
     stop.on_signals()
-    with _ticking(progress):
+    with _ticking(progress), launch.measured(plan.state.path / "steps-0.json"):
         launch.run_here(dataflow(plan), epoch(plan.settings), plan.state.recovery())
-    launch.write_steps(plan.state.path / "steps-0.json")
     return 0
 
 

@@ -217,6 +217,13 @@ class Admit:
         }
         return pa.record_batch([columns[name] for name in SET_ASIDE.names], schema=SET_ASIDE)
 
+    def lift(self, watermark: int) -> None:
+        """Time passes without a record: a drained run ended at `watermark`, and this one goes on there."""
+        if watermark > self.watermark:
+            if _minute(watermark) != _minute(self.watermark):
+                self.counts[:] = 0  # its row was written with the last block
+            self.watermark = watermark
+
     def dump(self) -> dict[str, Any]:
         """State for a snapshot."""
         return {

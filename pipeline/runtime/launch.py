@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -85,9 +86,22 @@ def _signal(processes: list[subprocess.Popen[bytes]], number: int) -> None:
             process.send_signal(number)
 
 
-def write_steps(path: Path) -> None:
-    """Leaves this process's CPU seconds per step for whoever wants to look (the benchmark does)."""
-    path.write_text(json.dumps({"cpu_seconds": time.process_time(), "steps": steps.seconds()}))
+@contextmanager
+def measured(path: Path) -> Iterator[None]:
+    """Leaves in `path` what the flow inside took, start-up apart, for whoever wants to look (the
+    benchmark does): seconds by the clock, CPU seconds of this process, and CPU seconds per step."""
+    wall, cpu = time.time(), time.process_time()
+    try:
+        yield
+    finally:
+        took = {
+            "began": wall,
+            "ended": time.time(),
+            "cpu_seconds": time.process_time() - cpu,
+            "cpu_seconds_before": cpu,
+            "steps": steps.seconds(),
+        }
+        path.write_text(json.dumps(took))
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
