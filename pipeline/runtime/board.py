@@ -76,7 +76,9 @@ class Board:
         return int(self._cells[:, COLUMNS.index("watermark_ms")].max())
 
     def total(self) -> Total:
-        sums = {name: int(self._cells[:, k].sum()) for k, name in enumerate(COLUMNS) if name != "watermark_ms"}
+        sums = {
+            name: int(self._cells[:, k].sum()) for k, name in enumerate(COLUMNS) if name != "watermark_ms"
+        }
         watermark = self.furthest_behind_ms()
         known = watermark not in (NOT_STARTED, FINISHED)
         return Total(**sums, watermark_ms=watermark if known else None)

@@ -59,7 +59,8 @@ class StateFolder:
 
 def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
     """Opens the state folder, beginning a deployment where there is none. `as_of_ms` counts at the first
-    start only. Raises DeploymentRefused."""
+    start only. Raises DeploymentRefused.
+    """
     file = path / "deployment.json"
     if not file.exists():
         _begin(path, stream, as_of_ms)

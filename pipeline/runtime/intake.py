@@ -134,7 +134,9 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             "site": sites.slice(0, n).dictionary_encode(),
             "source": pa.array([self._admit.partition.source] * n, pa.string()).dictionary_encode(),
             "partition": pa.array([self._admit.partition.number] * n, pa.int32()),
-            "watermark": pa.array([admitted.watermark] * n, pa.int64()).cast(FRESHNESS.field("watermark").type),
+            "watermark": pa.array([admitted.watermark] * n, pa.int64()).cast(
+                FRESHNESS.field("watermark").type
+            ),
             "updated_at": pa.array([now] * n, pa.int64()).cast(FRESHNESS.field("updated_at").type),
         }
         return pa.record_batch([columns[name] for name in FRESHNESS.names], schema=FRESHNESS)

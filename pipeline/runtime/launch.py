@@ -89,7 +89,8 @@ def _signal(processes: list[subprocess.Popen[bytes]], number: int) -> None:
 @contextmanager
 def measured(path: Path) -> Iterator[None]:
     """Leaves in `path` what the flow inside took, start-up apart, for whoever wants to look (the
-    benchmark does): seconds by the clock, CPU seconds of this process, and CPU seconds per step."""
+    benchmark does): seconds by the clock, CPU seconds of this process, and CPU seconds per step.
+    """
     wall, cpu = time.time(), time.process_time()
     try:
         yield
@@ -100,6 +101,7 @@ def measured(path: Path) -> Iterator[None]:
             "cpu_seconds": time.process_time() - cpu,
             "cpu_seconds_before": cpu,
             "steps": steps.seconds(),
+            "rows": steps.rows(),
         }
         path.write_text(json.dumps(took))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipeline.runtime.shards import Fact
-from pipeline.runtime.steps import step
+from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
 from sinks.batching import Batcher
 
@@ -51,5 +51,7 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
 
     def close(self) -> None:
         self._batcher.flush()
+        for table, counters in self._batcher.counters().items():
+            wrote(table, counters.rows)
         self._batcher.close()
         self._sink.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SECONDS: dict[str, float] = {}
+_ROWS: dict[str, int] = {}
 
 
 @contextmanager
@@ -20,6 +21,16 @@ def step(name: str) -> Iterator[None]:
         yield
     finally:
         _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before
+
+
+def wrote(table: str, rows: int) -> None:
+    """Adds rows that a sink of this process has acknowledged."""
+    _ROWS[table] = _ROWS.get(table, 0) + rows
+
+
+def rows() -> dict[str, int]:
+    """Rows written per table by this process."""
+    return dict(_ROWS)
 
 
 def seconds() -> dict[str, float]:
