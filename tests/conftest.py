@@ -1,0 +1,17 @@
+"""Hypothesis profiles: `ci` by default, `long` by PATHLINE_PROFILE=long, for a night or a suspicion."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+for profile, examples in {"ci": 150, "long": 20_000}.items():
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,  # kernels compile in the first example
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        print_blob=True,
+    )
+settings.load_profile(os.environ.get("PATHLINE_PROFILE", "ci"))

@@ -1,0 +1,17 @@
+"""The law: the final rows are a function of the records in their order within each partition.
+
+The core's rows equal the oracle's for every stream, however it is cut, interleaved, sharded and restarted.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from tests.harness import assert_same, expected, run_core
+from tests.properties.ways import World, cut_worlds
+
+
+@given(cut_worlds())
+def test_the_core_says_what_the_oracle_says(world: World) -> None:
+    settings, journeys, partitions, way = world
+    assert_same(run_core(partitions, journeys, settings, way), expected(partitions, journeys, settings, way))
