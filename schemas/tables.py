@@ -164,6 +164,14 @@ FRESHNESS: Final = _schema(
 )
 """How far each source partition has come."""
 
+UNKNOWN_EVENTS: Final = _schema(
+    ("source", WORD),  # topic or file
+    ("partition", pa.int32()),
+    ("event", WORD),
+    ("events", pa.uint64()),
+)
+"""Accepted events whose name no running journey asks for: absolute since the beginning, only grows."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -172,6 +180,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "late_events": SET_ASIDE,
     "rejected_events": SET_ASIDE,
     "freshness": FRESHNESS,
+    "unknown_events": UNKNOWN_EVENTS,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -192,4 +201,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "late_events": ("source", "partition", "position"),
     "rejected_events": ("source", "partition", "position"),
     "freshness": ("site", "source", "partition"),
+    "unknown_events": ("source", "partition", "event"),
 }

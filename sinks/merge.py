@@ -19,6 +19,7 @@ from schemas.tables import CONSERVATION_COUNTS, FUNNEL_COUNTS, KEYS
 MAXIMA: Final[dict[str, tuple[str, ...]]] = {
     "funnel_minute": (*FUNNEL_COUNTS, "value_e4", "rank"),
     "conservation": CONSERVATION_COUNTS,
+    "unknown_events": ("events",),
 }
 """Counters: each of these columns only grows, so rows of one key merge by the maximum of each."""
 

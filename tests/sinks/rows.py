@@ -113,4 +113,5 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "late_events": set_aside(reason="late"),
     "rejected_events": set_aside(),
     "freshness": fresh(),
+    "unknown_events": {"source": "clicks", "partition": 0, "event": "scroll", "events": 3},
 }

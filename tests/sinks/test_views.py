@@ -47,6 +47,7 @@ CONTRACT = {
     "conservation": "time, source, partition, received, accepted, duplicate, late, rejected, filtered, "
     "balance",
     "freshness": "site, source, partition, watermark, complete_until, lag_seconds",
+    "unknown_events": "source, partition, event, events",
 }
 PLAIN = re.compile(
     r"String|U?Int\d+|Float64|Decimal\(38, 4\)|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
@@ -132,6 +133,7 @@ def _fill(sink: ClickHouseSink) -> None:
         "freshness": [
             [fresh(watermark=LEFT, updated_at=LEFT)], [fresh(partition=1, watermark=CART)], [fresh()],
         ],
+        "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
     }  # fmt: skip
     for table, parts in blocks.items():
         for part in parts:

@@ -141,6 +141,18 @@ PARTITION BY toYYYYMM(time)
 ORDER BY (source, partition, time)
 COMMENT 'What became of every record: absolute, each only grows'
 ;
+CREATE TABLE IF NOT EXISTS pathline.unknown_events
+(
+    `source` LowCardinality(String),
+    `partition` Int32,
+    `event` LowCardinality(String),
+    `events` SimpleAggregateFunction(max, UInt64),
+    `written_at` SimpleAggregateFunction(max, DateTime('UTC')) DEFAULT now()
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (source, partition, event)
+COMMENT 'Accepted events whose name no running journey asks for: absolute, only grows'
+;
 CREATE TABLE IF NOT EXISTS pathline.late_events
 (
     `reason` LowCardinality(String),
