@@ -12,121 +12,297 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numba import int64, njit, uint64
 from numpy.typing import NDArray
 
+from pipeline.core.frames import Plan
+from pipeline.core.hashing import combine
+from pipeline.core.layout import CHANNEL, CURRENCY, DEVICE, SITE
+from pipeline.core.raw import borrowed
 from pipeline.core.seen import MINUTE_MS
-from pipeline.core.words import Words
+from pipeline.core.words import Words, name
 from schemas.journeys import Journey
 from schemas.tables import FUNNEL_COUNTS, FUNNEL_MINUTE
 
-KEY: Final = ("minute", "site", "device", "channel", "currency", "journey", "rank")
-ROW: Final = np.dtype(
+KEY: Final = np.dtype(
     [
-        ("minute", np.int64),
+        ("minute", np.int64),  # milliseconds, start of the minute
         ("site", np.int32),
         ("device", np.int32),
         ("channel", np.int32),
         ("currency", np.int32),
-        ("journey", np.int32),
-        ("rank", np.int32),
-        ("counts", np.int64, len(FUNNEL_COUNTS)),
-        ("value_e4", np.int64),
+        ("journey", np.uint8),
+        ("rank", np.uint8),
     ]
+)
+WORDS: Final = ("site", "device", "channel", "currency")
+VALUE: Final = len(FUNNEL_COUNTS)
+"""The column of `totals` after those of FUNNEL_COUNTS."""
+
+WORDS_SLACK: Final = 1024
+"""Words are rebuilt when they are four times the rows plus this: a bound that a small state never meets."""
+
+_I32: Final = ("site", "device", "channel", "currency", "journey", "stage")
+_I64: Final = (*FUNNEL_COUNTS, "value_e4", "time")
+_PLAN: Final = Plan(
+    {field.name: field.type for field in FUNNEL_MINUTE},
+    {
+        **{column: row for row, column in enumerate(_I32)},
+        **{column: row for row, column in enumerate(_I64)},
+        "journey_version": 0,
+        "shard": 1,
+        "rank": 0,
+    },
+    {},
 )
 
 
 @dataclass(frozen=True)
 class Increments:
-    """What one call of `track` counted: COUNT_OUT rows, with their words."""
+    """What one call of `track` counted: COUNT_OUT rows, with their words (a list that only grows)."""
 
     rows: NDArray[np.void]
     known: list[str]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Sent to another process they take only their own words along."""
+        codes = np.column_stack([self.rows[column] for column in WORDS])
+        used, local = np.unique(codes, return_inverse=True)
+        rows = self.rows.copy()
+        for k, column in enumerate(WORDS):
+            rows[column] = local.reshape(codes.shape)[:, k]
+        return Increments, (rows, [self.known[code] for code in used.tolist()])
 
 
 class Count:
     """One shard's counters of minutes that can still change."""
 
     def __init__(self, journeys: Sequence[Journey], shard: int) -> None:
-        self.journeys = journeys
         self.shard = shard
-        self.words = Words()
-        self.rows = np.empty(0, ROW)
+        stages = np.full((len(journeys), 16), "", object)
+        for j, journey in enumerate(journeys):
+            for stage in journey.stages:
+                stages[j, stage.rank] = stage.name
+        self._stages, self._stage = _coded(stages.ravel().tolist())
+        self._names, self._journey = _coded([journey.name for journey in journeys])
+        self._version = np.array([journey.version for journey in journeys], np.uint16)
+        self._begin(np.empty(0, KEY), np.empty((0, VALUE + 1), np.int64), Words())
+
+    def _begin(self, keys: NDArray[np.void], totals: NDArray[np.int64], words: Words) -> None:
+        self.words = words
+        self._keys, self._totals = keys, totals
+        self._used = len(keys)
+        self._from: list[str] = []
+        self._codes = np.zeros(0, np.int32)
+        self._grow(1024)
+
+    @property
+    def rows(self) -> int:
+        """Counters of minutes that can still change."""
+        return self._used
 
     def apply(self, increments: Sequence[Increments], watermark: int) -> pa.RecordBatch | None:
         """Adds `increments`; returns the rows they changed. `watermark` is the least of all lanes."""
-        changed = [self._recode(part) for part in increments if len(part.rows)]
-        batch = None
-        if changed:
-            self.rows, touched = _add(self.rows, np.concatenate(changed))
-            batch = self._batch(self.rows[touched])
-        self.rows = self.rows[self.rows["minute"] + MINUTE_MS > watermark]
-        if not len(self.rows):
-            self.words = Words()
+        changed = np.zeros(len(self._keys), np.bool_)
+        for part in increments:
+            changed = self._add(part, changed)
+        touched = np.flatnonzero(changed)
+        batch = self._batch(touched) if len(touched) else None
+        self._forget(watermark)
         return batch
 
-    def _recode(self, part: Increments) -> NDArray[np.void]:
-        """Increments as rows of this state, one per key."""
-        used = np.unique(part.rows[["site", "device", "channel", "currency"]])
-        names = sorted({code for row in used.tolist() for code in row})
-        remap = np.zeros(max(names) + 1, np.int32)
-        remap[names] = self.words.codes([part.known[code] for code in names])
-        rows = np.zeros(len(part.rows), ROW)
-        for name in ("minute", "journey", "rank", "value_e4"):
-            rows[name] = part.rows[name]
-        for name in ("site", "device", "channel", "currency"):
-            rows[name] = remap[part.rows[name]]
-        rows["counts"][np.arange(len(rows)), part.rows["what"]] = 1
-        return _add(np.empty(0, ROW), rows)[0]
+    def _add(self, part: Increments, changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Merges the rows of `part`; marks in `changed` what they touched."""
+        self._translate(part)
+        done = 0
+        while True:
+            done, self._used = _merge(
+                part.rows, done, self._codes, self._keys, self._totals, self._index, self._used, changed
+            )
+            if done == len(part.rows):
+                return changed
+            self._grow(2 * len(self._keys))
+            changed = np.concatenate([changed, np.zeros(len(self._keys) - len(changed), np.bool_)])
 
-    def _batch(self, rows: NDArray[np.void]) -> pa.RecordBatch:
-        n = len(rows)
-        stages = [""] * (16 * len(self.journeys))
-        for j, journey in enumerate(self.journeys):
-            for stage in journey.stages:
-                stages[16 * j + stage.rank] = stage.name
-        versions = np.array([journey.version for journey in self.journeys], np.uint16)
-        columns: dict[str, Any] = {
-            "site": self.words.column(rows["site"]),
-            "journey": _names(rows["journey"], [journey.name for journey in self.journeys]),
-            "journey_version": pa.array(versions[rows["journey"]]),
-            "time": pa.array(rows["minute"] // 1000).view(FUNNEL_MINUTE.field("time").type),
-            "stage": _names(rows["journey"] * 16 + rows["rank"], stages),
-            "rank": pa.array(rows["rank"].astype(np.uint8)),
-            "device": self.words.column(rows["device"]),
-            "channel": self.words.column(rows["channel"]),
-            "currency": self.words.column(rows["currency"]),
-            "shard": pa.array(np.full(n, self.shard, np.uint16)),
-            **{
-                name: pa.array(rows["counts"][:, k].astype(np.uint64)) for k, name in enumerate(FUNNEL_COUNTS)
-            },
-            "value_e4": pa.array(np.ascontiguousarray(rows["value_e4"])),
-        }
-        return pa.record_batch([columns[name] for name in FUNNEL_MINUTE.names], schema=FUNNEL_MINUTE)
+    def _translate(self, part: Increments) -> None:
+        """Finds the code of every word that `part` uses; kept while the parts come with the same list."""
+        if part.known is not self._from:
+            self._from = part.known
+            self._codes = np.zeros(0, np.int32)
+        if len(self._codes) < len(part.known):
+            more = len(part.known) + len(part.known) // 4 - len(self._codes)
+            self._codes = np.concatenate([self._codes, np.full(more, -1, np.int32)])
+        new = np.empty(4 * len(part.rows), np.int32)
+        new = new[: _unknown(part.rows, self._codes, new)]
+        if len(new):
+            self._codes[new] = self.words.codes([part.known[code] for code in new.tolist()])
+
+    def _grow(self, capacity: int) -> None:
+        used, capacity = self._used, max(capacity, len(self._keys))
+        keys, totals = np.zeros(capacity, KEY), np.zeros((capacity, VALUE + 1), np.int64)
+        keys[:used], totals[:used] = self._keys[:used], self._totals[:used]
+        self._keys, self._totals = keys, totals
+        self._index = np.zeros(1 << (2 * capacity).bit_length(), np.int32)
+        _file(self._keys, used, self._index)
+
+    def _forget(self, watermark: int) -> None:
+        """Drops the rows whose minute has passed, and words when they have become many."""
+        self._used, dropped = _drop(self._keys, self._totals, self._used, watermark)
+        if dropped:
+            self._index[:] = 0
+            _file(self._keys, self._used, self._index)
+        if len(self.words.known) > 4 * (self._used + WORDS_SLACK):
+            self.load(self.dump())
+
+    def _batch(self, touched: NDArray[np.int64]) -> pa.RecordBatch:
+        """The rows `touched` as they stand."""
+        n = len(touched)
+        out = _PLAN.room(n)
+        journey = self._keys["journey"][touched]
+        out.i32[4] = self._journey[journey]
+        out.i32[5] = self._stage[16 * journey.astype(np.int64) + self._keys["rank"][touched]]
+        out.u16[0] = self._version[journey]
+        out.u16[1] = self.shard
+        _spread(touched, self._keys, self._totals, self.words.naming.open(), out)
+        words = {**self.words.naming.arrays(), "journey": self._names, "stage": self._stages}
+        return pa.record_batch(_PLAN.arrays(out, n, words), schema=FUNNEL_MINUTE)
 
     def dump(self) -> dict[str, Any]:
-        """State for a snapshot."""
-        return {"rows": self.rows, "words": self.words.known}
+        """State for a snapshot: the rows, and the words that they use."""
+        keys = self._keys[: self._used].copy()
+        used, local = np.unique(
+            np.concatenate([[0], *(keys[column] for column in WORDS)]), return_inverse=True
+        )
+        for column, codes in zip(WORDS, local[1:].reshape(len(WORDS), -1), strict=True):
+            keys[column] = codes
+        words = [self.words.known[code] for code in used.tolist()]
+        return {"keys": keys, "totals": self._totals[: self._used].copy(), "words": words}
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on from what `dump` wrote."""
-        self.rows = dumped["rows"]
-        self.words = Words(dumped["words"])
+        self._begin(dumped["keys"], dumped["totals"], Words(dumped["words"]))
 
 
-def _names(codes: NDArray[np.int32], names: list[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.ascontiguousarray(codes)), pa.array(names, pa.string()))
+def _coded(names: list[str]) -> tuple[pa.Array, NDArray[np.int32]]:
+    """`names` as a dictionary that holds each once, and the code of each."""
+    once = list(dict.fromkeys(names))
+    return pa.array(once, pa.string()), np.array([once.index(name) for name in names], np.int32)
 
 
-def _add(rows: NDArray[np.void], more: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-    """`rows` with `more` added by key, and the numbers of the rows that `more` touched."""
-    both = np.concatenate([rows, more])
-    order = np.lexsort([both[name] for name in reversed(KEY)])
-    ordered = both[order]
-    first = np.ones(len(both), np.bool_)
-    first[1:] = np.any([ordered[name][1:] != ordered[name][:-1] for name in KEY], axis=0)
-    starts = np.flatnonzero(first)
-    out = ordered[starts]
-    out["counts"] = np.add.reduceat(ordered["counts"], starts)
-    out["value_e4"] = np.add.reduceat(ordered["value_e4"], starts)
-    touched = np.add.reduceat((order >= len(rows)).astype(np.int64), starts)
-    return out, np.flatnonzero(touched)
+@njit(cache=True, nogil=True)
+def _unknown(rows, codes, new):  # type: ignore[no-untyped-def]
+    """Writes the words of `rows` that have no code yet into `new`, each once; returns how many."""
+    rows, codes, new = borrowed(rows), borrowed(codes), borrowed(new)
+    count = 0
+    for r in range(rows.shape[0]):
+        row = rows[r]
+        for word in (row.site, row.device, row.channel, row.currency):
+            if codes[word] == -1:
+                codes[word] = -2
+                new[count] = word
+                count += 1
+    return count
+
+
+@njit(nogil=True, forceinline=True)
+def _place(keys, index, minute, site, device, channel, currency, journey, rank):  # type: ignore[no-untyped-def]
+    """Where in the index a key is, or would be."""
+    h = combine(uint64(minute) << uint64(12) | uint64(journey) << uint64(4) | uint64(rank), uint64(site))
+    h = combine(h, uint64(device) << uint64(32) | uint64(channel))
+    mask = uint64(index.shape[0] - 1)
+    at = int64((h ^ uint64(currency)) & mask)
+    while index[at] != 0:
+        key = keys[index[at] - 1]
+        if (
+            key.minute == minute
+            and key.device == device
+            and key.channel == channel
+            and key.rank == rank
+            and key.journey == journey
+            and key.currency == currency
+            and key.site == site
+        ):
+            break
+        at = int64((uint64(at) + uint64(1)) & mask)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _merge(rows, first, codes, keys, totals, index, used, changed):  # type: ignore[no-untyped-def]
+    """Adds rows from `first` as long as there is room; returns (next row, keys used)."""
+    rows, codes, keys, totals = borrowed(rows), borrowed(codes), borrowed(keys), borrowed(totals)
+    index, changed = borrowed(index), borrowed(changed)
+    for r in range(first, rows.shape[0]):
+        row = rows[r]
+        site, device, channel = codes[row.site], codes[row.device], codes[row.channel]
+        currency = codes[row.currency]
+        at = _place(keys, index, row.minute, site, device, channel, currency, row.journey, row.rank)
+        k = index[at] - 1
+        if k < 0:
+            if used == keys.shape[0]:
+                return r, used
+            k = used
+            used += 1
+            index[at] = used
+            key = keys[k]
+            key.minute = row.minute
+            key.site = site
+            key.device = device
+            key.channel = channel
+            key.currency = currency
+            key.journey = row.journey
+            key.rank = row.rank
+            for what in range(totals.shape[1]):
+                totals[k, what] = 0
+        totals[k, row.what] += 1
+        totals[k, VALUE] += row.value_e4
+        changed[k] = True
+    return rows.shape[0], used
+
+
+@njit(cache=True, nogil=True)
+def _file(keys, used, index):  # type: ignore[no-untyped-def]
+    keys, index = borrowed(keys), borrowed(index)
+    for k in range(used):
+        key = keys[k]
+        at = _place(
+            keys, index, key.minute, key.site, key.device, key.channel, key.currency, key.journey, key.rank
+        )
+        index[at] = k + 1
+
+
+@njit(cache=True, nogil=True)
+def _drop(keys, totals, used, watermark):  # type: ignore[no-untyped-def]
+    """Moves the rows of minutes that have not passed together; returns (how many, whether any has)."""
+    kept = 0
+    for k in range(used):
+        if keys[k].minute + MINUTE_MS > watermark:
+            if kept < k:
+                keys[kept] = keys[k]
+                totals[kept] = totals[k]
+            kept += 1
+    return kept, kept < used
+
+
+@njit(cache=True, nogil=True)
+def _spread(touched, keys, totals, known, out):  # type: ignore[no-untyped-def]
+    """The columns of the rows `touched` that are not the journeys' own."""
+    keys, totals, i64, i32, u8 = (
+        borrowed(keys),
+        borrowed(totals),
+        borrowed(out.i64),
+        borrowed(out.i32),
+        borrowed(out.u8),
+    )
+    number, word, count = borrowed(known.number), borrowed(known.word), borrowed(known.used)
+    for r in range(touched.shape[0]):
+        k = touched[r]
+        key = keys[k]
+        i32[0, r] = name(number, word, count, SITE, key.site)
+        i32[1, r] = name(number, word, count, DEVICE, key.device)
+        i32[2, r] = name(number, word, count, CHANNEL, key.channel)
+        i32[3, r] = name(number, word, count, CURRENCY, key.currency)
+        for what in range(VALUE + 1):
+            i64[what, r] = totals[k, what]
+        i64[VALUE + 1, r] = key.minute // 1000
+        u8[0, r] = key.rank

@@ -1,12 +1,47 @@
-"""Words as numbers: every shard keeps its own list, so that codes mean the same after a restart."""
+"""Words as numbers: every shard keeps its own list, so that codes mean the same after a restart.
+
+Rows name their words by smaller dictionaries, one for each kind of word (`Naming`): a word has the number
+in which rows met it first. They are kept from batch to batch, which costs nothing when nothing is new and
+lets a sink see that the dictionaries of many batches are one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numba import int32, njit
 from numpy.typing import NDArray
+
+from schemas.tables import DIMS
+
+KINDS: Final = ("site", *DIMS, "currency")
+"""The kinds of words, in the order of layout.SITE ... layout.CURRENCY."""
+
+NAMED_MAX: Final = 256
+"""A dictionary longer than this starts anew with the next batch: rare words must not travel for ever."""
+
+
+class Names(NamedTuple):
+    """The numbers of words by kind; number 0 is ''."""
+
+    number: NDArray[np.int32]  # [kinds, words of the shard]; 0: not met
+    word: NDArray[np.int32]  # [kinds, words of the shard] by number
+    used: NDArray[np.int64]  # [kinds] how many
+
+
+@njit(nogil=True, forceinline=True)
+def name(number, word, used, kind, code):  # type: ignore[no-untyped-def]
+    """The number of a word of the shard among the words of its kind; a new one when it is new."""
+    found = number[kind, code]
+    if found == 0 and code != 0:
+        found = int32(used[kind])
+        used[kind] += 1
+        number[kind, code] = found
+        word[kind, found] = code
+    return found
 
 
 class Words:
@@ -15,6 +50,7 @@ class Words:
     def __init__(self, known: Iterable[str] = ("",)) -> None:
         self.known: list[str] = list(known)
         assert self.known[0] == "", "code 0 is the empty word"
+        self.naming = Naming(self.known)
         self._codes = {word: code for code, word in enumerate(self.known)}
         self._bytes: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None
 
@@ -39,9 +75,44 @@ class Words:
             self._bytes = np.frombuffer(b"".join(parts) or b"\0", np.uint8), offsets
         return self._bytes
 
-    def column(self, codes: NDArray[np.int32]) -> pa.DictionaryArray:
-        """A dictionary column with only the words that occur in `codes`."""
-        used, local = np.unique(codes, return_inverse=True)
-        return pa.DictionaryArray.from_arrays(
-            pa.array(local.astype(np.int32)), pa.array([self.known[c] for c in used.tolist()], pa.string())
-        )
+
+class Naming:
+    """The dictionaries of batches whose words are codes of `known`, a list that only grows."""
+
+    def __init__(self, known: list[str]) -> None:
+        self._known = known
+        self._names = _room(0)
+        self._arrays = [_array([""])] * len(KINDS)
+
+    def open(self) -> Names:
+        """What kernels number the words of a batch with; good until the list of words grows."""
+        have = self._names.number.shape[1]
+        if have < len(self._known):
+            grown = _room(len(self._known) + len(self._known) // 4 + 64)
+            grown.number[:, :have] = self._names.number
+            grown.word[:, :have] = self._names.word
+            grown.used[:] = self._names.used
+            self._names = grown
+        number, word, used = self._names
+        for kind in np.flatnonzero(used > NAMED_MAX).tolist():
+            number[kind, word[kind, : used[kind]]] = 0
+            used[kind] = 1
+            self._arrays[kind] = _array([""])
+        return self._names
+
+    def arrays(self) -> dict[str, pa.Array]:
+        """The dictionary of each kind: every word that was numbered since it started, once."""
+        for kind, count in enumerate(self._names.used.tolist()):
+            if len(self._arrays[kind]) != count:
+                codes = self._names.word[kind, :count].tolist()
+                self._arrays[kind] = _array([self._known[code] for code in codes])
+        return dict(zip(KINDS, self._arrays, strict=True))
+
+
+def _room(words: int) -> Names:
+    shape = (len(KINDS), words)
+    return Names(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.ones(len(KINDS), np.int64))
+
+
+def _array(words: list[str]) -> pa.Array:
+    return pa.array(words, pa.string())
