@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from pipeline.cli.app import app
-from pipeline.cli.errors import MENDABLE, show
+from pipeline.cli.compiled import keep_compiled
 
 
 def main() -> None:
     """The entry point of the command `pathline`."""
+    keep_compiled()
+    # only now: these import numba, which reads at once where compiled code is kept
+    from pipeline.cli.app import app
+    from pipeline.cli.errors import MENDABLE, show
+
     try:
         app()
     except MENDABLE as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, house, replay
+from pipeline.cli import ask, demo, house, replay, show, simulate
 
 app = typer.Typer(
     name="pathline",
@@ -14,8 +14,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo.demo)
 app.command("run")(replay.run)
+app.command("show")(show.show)
 app.command("query")(ask.query)
+app.command("simulate")(simulate.simulate)
 app.command("check")(house.check)
 app.command("migrate")(house.migrate)
 app.command("reset")(house.reset)
