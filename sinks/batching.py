@@ -16,6 +16,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from schemas.tables import TABLES
 from sinks.base import Sink
 from sinks.check import conform
 from sinks.merge import join, merge
@@ -74,14 +75,16 @@ class Batcher:
         self._thread.start()
 
     def add(self, table: str, batch: pa.RecordBatch) -> None:
-        """Take rows of a table. Returns at once, or when the writer has room; raises SchemaMismatch
-        here, where the fault is, and not later in the background.
+        """Take rows of a table. Returns at once, or when the writer has room. A batch that has not the
+        pinned schema raises SchemaMismatch here; what its values break is found when its block is looked
+        at as a whole, before it is sent: once a block instead of once a batch.
         """
         self._raise_sticky()
         assert not self._closed, "add after close"
         if not batch.num_rows:
             return
-        batch = conform(table, batch)
+        if table not in TABLES or not batch.schema.equals(TABLES[table]):
+            batch = conform(table, batch)
         gathered = self._gathered.setdefault(table, _Gathered())
         gathered.batches.append(batch)
         gathered.rows += batch.num_rows
@@ -132,7 +135,7 @@ class Batcher:
         self._blocks.task_done()
 
     def _write(self, table: str, batches: list[pa.RecordBatch]) -> None:
-        whole = join(batches)
+        whole = conform(table, join(batches))
         block = whole if table in _UNMERGED else merge(table, whole)
         started = self._clock()
         self._sink.write(table, block)
