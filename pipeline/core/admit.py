@@ -21,7 +21,7 @@ from pipeline.core.decode import Decoded
 from pipeline.core.hashing import combine, hash_texts
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
-from pipeline.core.seen import FLOOR, MINUTE_MS, USED, Seen, insert
+from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
 from schemas.mappings import Filter
 from schemas.tables import AT, CONSERVATION, CONSERVATION_COUNTS, SET_ASIDE
 
@@ -133,9 +133,9 @@ class Admit:
             out_minutes = np.empty(room, np.int64)
             out_counts = np.empty((room, 6), np.int64)
             done, used = _admit(
-                status, event, at, clock, id_hash, done, state, self.counts, self.totals, out_minutes, out_counts,
-                self.seen.entries, self.seen.sizes, self.seen.window_ms, self.seen.ids_max,
-                self.settings.allowed_lateness_ms,
+                status, event, at, clock, id_hash, done, state, self.counts, self.totals,
+                out_minutes, out_counts, self.seen.entries, self.seen.sizes,
+                self.seen.window_ms, self.seen.ids_max, self.settings.allowed_lateness_ms,
             )  # fmt: skip
             minutes.append(out_minutes[:used])
             counts.append(out_counts[:used])
@@ -275,7 +275,7 @@ def _admit(status, event, at, clock, id_hash, first, state, counts, totals, out_
     for r in range(first, status.shape[0]):
         what = status[r]
         e = event[r]
-        if what == ACCEPTED or what == FILTERED:
+        if what in (ACCEPTED, FILTERED):
             if (
                 what == ACCEPTED
                 and id_hash[e] != 0
@@ -300,8 +300,12 @@ def _admit(status, event, at, clock, id_hash, first, state, counts, totals, out_
                 out_counts[used] = counts
                 used += 1
                 counts[:] = 0
-                sizes[FLOOR] = max(sizes[FLOOR], watermark // MINUTE_MS * MINUTE_MS - window_ms)
-                if sizes[USED] > ids_max or used >= out_minutes.shape[0]:
+                minute = watermark // MINUTE_MS * MINUTE_MS
+                sizes[FLOOR] = max(sizes[FLOOR], minute - window_ms)
+                if sizes[USED] > ids_max:
+                    return r + 1, used  # the caller turns the minute
+                sizes[TURNED] = minute
+                if used >= out_minutes.shape[0]:
                     return r + 1, used
     return status.shape[0], used
 

@@ -3,7 +3,8 @@
 Used twice: per source partition in offset order, and per shard in total order (copies of one event in
 different partitions). An id counts as seen while `now <= its event_at + window`; that test is exact at
 every look-up, so when memory is really given back changes nothing. When more than `ids_max` are alive
-at the turn of a minute, the oldest minutes are forgotten early and counted: a rule on records alone.
+at the turn of a minute, the oldest minutes are forgotten early and counted: a rule on records alone, which
+is why a minute turns once, wherever batches end.
 """
 
 from __future__ import annotations
@@ -17,12 +18,18 @@ from numpy.typing import NDArray
 
 ENTRY: Final = np.dtype([("id", np.uint64), ("at", np.int64)])
 MINUTE_MS: Final = 60_000
-FLOOR, USED, EVICTED = range(3)
+FLOOR, USED, EVICTED, TURNED = range(4)
+"""Of `sizes`: ids of events before this time are forgotten; slots in use; ids forgotten before their time;
+the last minute that has turned.
+"""
+LONG_AGO: Final = np.iinfo(np.int64).min // 2
 
 
 @njit(cache=True, nogil=True)
 def insert(entries, sizes, id_, at, now, window_ms):  # type: ignore[no-untyped-def]
-    """True when `id_` is seen; else remembers it. `entries` must have room (`Seen.reserve`)."""
+    """True when `id_` is seen; else remembers it, if its time is still remembered. `entries` must have room
+    (`Seen.reserve`).
+    """
     mask = np.uint64(entries.shape[0] - 1)
     slot = np.int64(id_ & mask)
     while True:
@@ -32,12 +39,14 @@ def insert(entries, sizes, id_, at, now, window_ms):  # type: ignore[no-untyped-
         if entry.id == id_:
             if entry.at >= sizes[FLOOR] and now <= entry.at + window_ms:
                 return True
-            entry.at = at
-            return False
+            break
         slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-    entries[slot].id = id_
+    if entries[slot].id == 0:
+        entries[slot].id = id_
+        sizes[USED] += 1
     entries[slot].at = at
-    sizes[USED] += 1
+    if at < sizes[FLOOR] and now <= at + window_ms:
+        sizes[EVICTED] += 1
     return False
 
 
@@ -62,9 +71,7 @@ class Seen:
     window_ms: int
     ids_max: int
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(1024, ENTRY))
-    sizes: NDArray[np.int64] = field(
-        default_factory=lambda: np.array([np.iinfo(np.int64).min // 2, 0, 0], np.int64)
-    )
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.array([LONG_AGO, 0, 0, LONG_AGO], np.int64))
 
     @property
     def evicted(self) -> int:
@@ -88,9 +95,23 @@ class Seen:
         self.sizes[USED] = _rebuild(self.entries, fresh, self.sizes[FLOOR])
         self.entries = fresh
 
-    def turn(self, now: int) -> None:
-        """The watermark enters the minute that begins at `now`: forgets what is past, then what is too much."""
+    def forget(self, now: int) -> None:
+        """No look-up before `now` will follow. Changes no answer."""
         self.sizes[FLOOR] = max(self.sizes[FLOOR], now - self.window_ms)
+
+    def turned(self, minute: int) -> None:
+        """The minutes up to the one that begins at `minute` turned with room for all ids."""
+        self.sizes[TURNED] = max(self.sizes[TURNED], minute)
+
+    def turn(self, minute: int) -> None:
+        """Time enters the minute that begins at `minute`: forgets what is past, then what is too much.
+
+        Once: ids that were inserted within the minute wait for the next turn.
+        """
+        if minute <= self.sizes[TURNED]:
+            return
+        self.turned(minute)
+        self.forget(minute)
         if self.sizes[USED] <= self.ids_max:
             return
         at = self.entries["at"][(self.entries["id"] != 0) & (self.entries["at"] >= self.sizes[FLOOR])]

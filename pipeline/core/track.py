@@ -144,12 +144,13 @@ class Track:
         if self.seen is None:
             yield order
             return
-        self.seen.turn(passed // MINUTE_MS * MINUTE_MS)
+        self.seen.forget(passed // MINUTE_MS * MINUTE_MS)
         self.seen.reserve(len(order))
+        minute = batch.at[order] // MINUTE_MS
         if self.seen.alive + len(order) <= self.seen.ids_max:
+            self.seen.turned(int(minute.max()) * MINUTE_MS)
             yield order
             return
-        minute = batch.at[order] // MINUTE_MS
         for m in np.unique(minute).tolist():
             self.seen.turn(m * MINUTE_MS)
             yield order[minute == m]
