@@ -8,7 +8,6 @@ of the partitions into batches, any interleaving, any number of shards, stopped 
 from __future__ import annotations
 
 import json
-import pickle
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from pipeline.core.facts import FactTables
 from pipeline.core.layout import Limits
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
+from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey
 from schemas.mappings import Filter, load_mapping
@@ -93,6 +93,8 @@ def line(record: Row | None, number: int = 0) -> bytes:
     if "value" in told:
         whole, rest = divmod(told["value"], 10_000)
         told["value"] = float(f"{whole}.{rest:04}")
+    if told.get("passive"):
+        told["passive"] = True  # stories write passive=1
     return json.dumps(told, ensure_ascii=number % 2 == 0).encode()
 
 
@@ -106,7 +108,7 @@ def block(lines: Iterable[bytes]) -> Any:
 
 
 def position_id(partition: int, position: int) -> str:
-    return f"{SOURCE}:{partition}:{position}"
+    return f"{SOURCE}:{partition}:{position:012}"
 
 
 # --- the core ---------------------------------------------------------------------------------------------
@@ -194,28 +196,23 @@ class Core:
             if counted is not None:
                 self.sink.write("funnel_minute", counted)
 
-    def save(self) -> bytes:
+    def save(self) -> list[bytes]:
         """All state at the end of an epoch: nothing waits at the doors."""
         self.advance(self.time())
-        steps = [[step.dump() for step in steps] for steps in self.steps()]
-        return pickle.dumps((steps, self.done))
+        return [pack("done", {"done": self.done}), *(pack("step", step.dump()) for step in self.steps())]
 
-    def load(self, saved: bytes) -> None:
+    def load(self, saved: list[bytes]) -> None:
         """Everything anew, from these bytes. The rows that were written stay."""
         fresh = Core(self.lines, self.journeys, self.settings, self.way)
-        states, self.done = pickle.loads(saved)
-        for steps, dumped in zip(fresh.steps(), states, strict=True):
-            for step, state in zip(steps, dumped, strict=True):
-                step.load(state)
-        self.admits, self.tracks, self.counts, self.waiting = (
-            fresh.admits,
-            fresh.tracks,
-            fresh.counts,
-            fresh.waiting,
-        )
+        self.done = unpack("done", saved[0])["done"]
+        for step, dumped in zip(fresh.steps(), saved[1:], strict=True):
+            step.load(unpack("step", dumped))
+        self.admits, self.tracks, self.counts = fresh.admits, fresh.tracks, fresh.counts
+        self.waiting = fresh.waiting
 
-    def steps(self) -> list[list[Any]]:
-        return [list(self.admits), list(self.tracks), list(self.counts)]
+    def steps(self) -> list[Any]:
+        """Whatever has a state."""
+        return [*self.admits, *self.tracks, *self.counts]
 
 
 def run_core(

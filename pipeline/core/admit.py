@@ -32,6 +32,9 @@ REJECTS_SHARE_MAX: Final = 0.5
 REJECTS_RECORDS_MIN: Final = 10_000
 """Above this share of at least so many records the mapping is wrong, not the data: stop and say so."""
 
+POSITION_DIGITS: Final = 12
+"""Of an event id that is made from a position: padded with zeros to so many."""
+
 NO_WATERMARK: Final = NO_TIME
 
 
@@ -168,13 +171,16 @@ class Admit:
             )
 
     def _with_ids(self, batch: pa.RecordBatch, position: NDArray[np.int64]) -> pa.RecordBatch:
-        """Events without an id get one from their position."""
+        """Events without an id get one from their position; as text, too, in the order of positions: at one
+        and the same time events follow their ids.
+        """
         ids = batch.column("event_id")
         missing = pc.equal(pc.binary_length(ids), 0)
         if not pc.any(missing).as_py():
             return batch
         prefix = f"{self.partition.source}:{self.partition.number}:"
-        made = pc.binary_join_element_wise(prefix, pa.array(position).cast(pa.string()), "")
+        number = pc.utf8_lpad(pa.array(position).cast(pa.string()), POSITION_DIGITS, "0")
+        made = pc.binary_join_element_wise(prefix, number, "")
         index = batch.schema.get_field_index("event_id")
         return batch.set_column(index, batch.schema.field(index), pc.if_else(missing, made, ids))
 
