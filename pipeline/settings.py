@@ -75,7 +75,8 @@ class Settings(BaseModel):
 
 def load_settings(flags: dict[str, Any], config: Path | None = None) -> Settings:
     """Settings from the config file (default ./pathline.toml where there is one), the environment
-    (PATHLINE_SESSION_GAP=30m ...) and flags that are not None. Raises BadSettings with every problem."""
+    (PATHLINE_SESSION_GAP=30m ...) and flags that are not None. Raises BadSettings with every problem.
+    """
     file = config or Path(CONFIG_FILE)
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -108,7 +109,7 @@ def _from_file(file: Path) -> list[tuple[str, Any, str]]:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         where = f"{file}:{line[1] if line else 1}"
-        raise BadSettings([f"{where}: not TOML: {error}\n  hint: lines like session_gap = \"30m\""]) from None
+        raise BadSettings([f'{where}: not TOML: {error}\n  hint: lines like session_gap = "30m"']) from None
     lines = text.splitlines()
     out = []
     for name, value in found.items():

@@ -23,7 +23,9 @@ ROWS_SHOWN_MAX = 1000
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="One statement that reads, such as: SELECT * FROM bi.sessions LIMIT 5")],
+    sql: Annotated[
+        str, typer.Argument(help="One statement that reads, such as: SELECT * FROM bi.sessions LIMIT 5")
+    ],
     clickhouse: Annotated[str | None, typer.Option(help="Where the rows are: a DSN")] = None,
     form: Annotated[str, typer.Option("--format", help="table, json (one object a line) or csv")] = "table",
 ) -> None:
@@ -50,7 +52,11 @@ def as_table(answer: pa.Table) -> Table:
     """A result as a table for the terminal."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for field in answer.schema:
-        number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
+        number = (
+            pa.types.is_integer(field.type)
+            or pa.types.is_floating(field.type)
+            or pa.types.is_decimal(field.type)
+        )
         shown.add_column(field.name, justify="right" if number else "left", overflow="fold")
     for row in answer.slice(0, ROWS_SHOWN_MAX).to_pylist():
         shown.add_row(*(_cell(value) for value in row.values()))

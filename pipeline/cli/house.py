@@ -19,7 +19,9 @@ EMBEDDED_OR_SERVER = ("chdb:", "clickhouse:", "http:", "https:")
 
 
 def check(
-    journey: Annotated[list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")] = None,
+    journey: Annotated[
+        list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")
+    ] = None,
     mapping: Annotated[str | None, typer.Option(help="Name or file of a mapping")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (default ./pathline.toml)")] = None,
 ) -> None:
@@ -45,7 +47,8 @@ def check(
 def _summary(settings: Settings) -> str:
     journeys = load_journeys(settings.journey)
     lines = [
-        f"journey {journey.name} version {journey.version}: " + " → ".join(stage.name for stage in journey.stages)
+        f"journey {journey.name} version {journey.version}: "
+        + " → ".join(stage.name for stage in journey.stages)
         for journey in journeys
     ]
     return "\n".join([*lines, f"mapping {settings.mapping}", "settings are in order"])
@@ -89,7 +92,9 @@ def reset(
         typer.confirm(f"Delete {what}?", abort=True)
     if settings.state.exists() and not _is_state(settings.state):
         raise BadSettings(
-            [f"--state: {settings.state} holds something else than state\n  hint: delete it yourself if it is"]
+            [
+                f"--state: {settings.state} holds something else than state\n  hint: delete it yourself if it is"
+            ]
         )
     empty(settings.clickhouse)
     shutil.rmtree(settings.state, ignore_errors=True)
@@ -98,13 +103,17 @@ def reset(
 
 def _is_state(folder: Path) -> bool:
     """Whether a folder is one of ours, or empty: nothing else is ever deleted."""
-    return (folder / "deployment.json").exists() or (folder / "recovery").is_dir() or not any(folder.iterdir())
+    return (
+        (folder / "deployment.json").exists() or (folder / "recovery").is_dir() or not any(folder.iterdir())
+    )
 
 
 def _database(clickhouse: str | None, state: Path | None = None) -> Settings:
     settings = load_settings({"clickhouse": clickhouse, "state": state})
     if not settings.clickhouse.startswith(EMBEDDED_OR_SERVER):
         raise BadSettings(
-            [f"--clickhouse: {mask_dsn(settings.clickhouse)} is no database\n  hint: chdb:///path or clickhouse://..."]
+            [
+                f"--clickhouse: {mask_dsn(settings.clickhouse)} is no database\n  hint: chdb:///path or clickhouse://..."
+            ]
         )
     return settings

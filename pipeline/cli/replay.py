@@ -16,7 +16,9 @@ from pipeline.settings import load_settings
 def run(
     input: Annotated[list[Path] | None, typer.Option(help="File to read; repeat for more")] = None,  # noqa: A002
     mapping: Annotated[str | None, typer.Option(help="Name or file of the mapping")] = None,
-    journey: Annotated[list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")] = None,
+    journey: Annotated[
+        list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")
+    ] = None,
     clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
@@ -31,7 +33,9 @@ def run(
     ] = None,
     session_gap: Annotated[str | None, typer.Option(help="Silence that ends a session, like 30m")] = None,
     session_length_max: Annotated[str | None, typer.Option(help="Longest session, like 24h")] = None,
-    split_at_midnight: Annotated[bool, typer.Option("--split-at-midnight", help="End sessions at 0:00 UTC")] = False,
+    split_at_midnight: Annotated[
+        bool, typer.Option("--split-at-midnight", help="End sessions at 0:00 UTC")
+    ] = False,
     split_on_campaign: Annotated[
         bool, typer.Option("--split-on-campaign", help="End a session when another campaign brings it back")
     ] = False,

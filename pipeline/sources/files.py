@@ -57,7 +57,9 @@ class JsonLinesReader:
     def __init__(self, path: Path, decoder: Decoder, *, growing: bool) -> None:
         self._decoder = decoder
         self._growing = growing
-        self._file: IO[bytes] = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0)
+        self._file: IO[bytes] = (
+            gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0)
+        )
         self._block = np.zeros(PADDING, np.uint8)
         self._begin = 0
         self._end = 0  # of the whole lines in the block
