@@ -19,6 +19,7 @@ from pipeline.core.layout import Limits
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import FORMAT
 from pipeline.core.track import Track, compile_rules
+from pipeline.core.unknown import names_asked_for
 from pipeline.flow import Parts, build
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
@@ -88,18 +89,19 @@ def _digest(name: str, text: str) -> str:
 
 
 def _check_input(settings: Settings) -> None:
-    problems = []
-    for path in settings.input:
-        if not path.is_file():
-            problems.append(f"--input: {path}: no such file\n  hint: give one or more files to read")
+    problems = [
+        f"--input: {path}: no such file\n  hint: give one or more files to read"
+        for path in settings.input
+        if not path.is_file()
+    ]
     if not settings.input:
         problems.append("--input: nothing to read\n  hint: pathline run --input FILE...")
-    names = [path.name for path in settings.input]
-    if len(set(path.resolve() for path in settings.input)) < len(names):
+    if len({path.resolve() for path in settings.input}) < len(settings.input):
         problems.append("--input: a file is given twice\n  hint: every file is a partition of its own")
     if settings.until_drained and settings.sort:
         problems.append(
-            "--until-drained: cannot be combined with --sort\n  hint: a file that still grows cannot be sorted"
+            "--until-drained: cannot be combined with --sort\n"
+            "  hint: a file that still grows cannot be sorted"
         )
     if problems:
         raise BadSettings(problems)
@@ -160,7 +162,11 @@ def _intake(plan: Plan) -> Intake:
     settings = plan.settings
     needed = needed_fields(plan.journeys)
     admission = Admission(
-        settings.allowed_lateness_ms, settings.dedup_window_ms, settings.dedup_ids_max, plan.mapping.filters
+        settings.allowed_lateness_ms,
+        settings.dedup_window_ms,
+        settings.dedup_ids_max,
+        plan.mapping.filters,
+        names_asked_for(plan.journeys),
     )
     bounds = TimeBounds(plan.state.as_of_ms)
 

@@ -22,6 +22,7 @@ from pipeline.core.hashing import combine, hash_texts
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
 from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
+from pipeline.core.unknown import UnknownNames, unknown_rows
 from schemas.mappings import Filter
 from schemas.tables import AT, CONSERVATION, CONSERVATION_COUNTS, SET_ASIDE
 
@@ -59,6 +60,7 @@ class Admission:
     dedup_window_ms: int
     dedup_ids_max: int
     filters: tuple[Filter, ...]
+    names_asked_for: frozenset[str] | None = None  # event names in the rules of the running journeys
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Admit:
         self.watermark = NO_WATERMARK
         self.counts = np.zeros(6, np.int64)
         self.totals = np.zeros(6, np.int64)
+        asked = settings.names_asked_for
+        self.unknown = UnknownNames(asked) if asked is not None else None
 
     def apply(self, decoded: Decoded, position: NDArray[np.int64]) -> Admitted:
         """Judges the records of a block; `position` is that of each record, rejects included.
@@ -105,8 +109,9 @@ class Admit:
         accepted = np.flatnonzero(verdict == ACCEPTED)
         late = np.flatnonzero(verdict == LATE)
         whole = len(accepted) == len(batch)
+        kept = batch if whole else batch.take(accepted)
         return Admitted(
-            batch=self._with_ids(batch if whole else batch.take(accepted), position[decoded.rows][accepted]),
+            batch=self._with_ids(kept, position[decoded.rows][accepted]),
             key=key if whole else key[accepted],
             id_hash=id_hash if whole else id_hash[accepted],
             position=position[decoded.rows][accepted],
@@ -114,6 +119,7 @@ class Admit:
             counts=self.totals - before,
             rows={
                 "conservation": conservation,
+                **self._unknown(kept),
                 **self._late(decoded, late, position, at),
                 **self._rejected(decoded, position),
             },
@@ -184,6 +190,12 @@ class Admit:
         index = batch.schema.get_field_index("event_id")
         return batch.set_column(index, batch.schema.field(index), pc.if_else(missing, made, ids))
 
+    def _unknown(self, kept: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
+        changed = self.unknown.apply(kept.column("event")) if self.unknown is not None else {}
+        if not changed:
+            return {}
+        return {"unknown_events": unknown_rows(changed, self.partition.source, self.partition.number)}
+
     def _late(self, decoded: Decoded, late: Any, position: Any, at: Any) -> dict[str, pa.RecordBatch]:
         if not len(late):
             return {}
@@ -237,6 +249,7 @@ class Admit:
             "counts": self.counts,
             "totals": self.totals,
             "seen": self.seen.dump(),
+            "unknown": dict(self.unknown.counts) if self.unknown is not None else {},
         }
 
     def load(self, dumped: dict[str, Any]) -> None:
@@ -244,6 +257,8 @@ class Admit:
         self.watermark = dumped["watermark"]
         self.counts = np.array(dumped["counts"])
         self.totals = np.array(dumped["totals"])
+        if self.unknown is not None:
+            self.unknown.counts = dict(dumped["unknown"])
         self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
 
 
