@@ -6,18 +6,27 @@ a shard's part of them can be sent to another process without its surroundings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.core.columns import string_array, string_buffers
+from pipeline.core.gather import copy_rows, text_bytes, words_used
 from pipeline.core.layout import Rows
-from pipeline.core.raw import copy_bytes
+
+Index = NDArray[np.int64]
+Codes = NDArray[np.int32]
+
+NUMBERS: Final = ("at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "back")
+TEXTS: Final = ("event_id", "visitor", "user", "url")
+
+FEW_WORDS: Final = 256
+"""A batch with more words than this hands on only those that the rows at hand use: a shard must not learn
+the words of all others."""
 
 
 @dataclass(frozen=True)
@@ -40,41 +49,6 @@ class Text:
 
     def arrow(self) -> pa.Array:
         return string_array(self.offsets, self.data)
-
-
-@njit(cache=True, nogil=True)
-def _lengths(offsets, index, out):  # type: ignore[no-untyped-def]
-    for k in range(index.shape[0]):
-        out[k] = offsets[index[k] + 1] - offsets[index[k]]
-
-
-@njit(cache=True, nogil=True)
-def _copy(offsets, data, index, out, at):  # type: ignore[no-untyped-def]
-    for k in range(index.shape[0]):
-        a = offsets[index[k]]
-        n = offsets[index[k] + 1] - a
-        copy_bytes(out, at, data, a, n)
-        at += n
-
-
-def take_text(parts: Sequence[tuple[Text, NDArray[np.int64]]]) -> Text:
-    """The strings at some rows of each part, one after the other."""
-    offsets = np.zeros(sum(len(index) for _, index in parts) + 1, np.int32)
-    row = 1
-    for text, index in parts:
-        _lengths(text.offsets, index, offsets[row : row + len(index)])
-        row += len(index)
-    np.cumsum(offsets, out=offsets)
-    data = np.empty(offsets[-1], np.uint8)
-    row = 0
-    for text, index in parts:
-        _copy(text.offsets, text.data, index, data, int(offsets[row]))
-        row += len(index)
-    return Text(offsets, data)
-
-
-NUMBERS: Final = ("at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "back")
-TEXTS: Final = ("event_id", "visitor", "user", "url")
 
 
 @dataclass(frozen=True)
@@ -100,9 +74,21 @@ class Events:
     def __len__(self) -> int:
         return len(self.at)
 
-    def take(self, index: NDArray[np.int64]) -> Events:
+    def take(self, index: Index) -> Events:
         """Rows `index`, in that order."""
-        return gather([(self, index)], lambda events: (events.known, None))
+        return _joined([(self, index, None)], self.known)
+
+    def alone(self, index: Index) -> Events:
+        """Rows `index` with only their own words: nothing of their surroundings."""
+        used = words_used(self.words, index, len(self.known))
+        codes = np.zeros(len(self.known), np.int32)
+        codes[used] = np.arange(len(used))
+        return _joined([(self, index, codes)], [self.known[code] for code in used.tolist()])
+
+    @property
+    def texts(self) -> tuple[Text, Text, Text, Text]:
+        """In the order of TEXTS."""
+        return self.event_id, self.visitor, self.user, self.url
 
     @property
     def text_bytes(self) -> int:
@@ -119,52 +105,116 @@ class Events:
         )  # fmt: skip
 
 
-def gather(parts, recode) -> Events:  # type: ignore[no-untyped-def]
-    """Rows of several batches as one: parts are (events, int64 row numbers).
+def gather(
+    parts: Sequence[tuple[Events, Index]], recode: Callable[[Events], tuple[list[str], Codes | None]]
+) -> Events:
+    """Rows of several batches as one, copied.
 
-    `recode(events)` gives (known, remap): the word list of the result and the new code of each of the
-    batch's words (None: as it is).
+    `recode(events)` gives (known, codes): the word list of the result and the new code of each of the
+    batch's words (None: as it is). It may see a batch that knows only the words of its rows at hand.
     """
-    columns = {
-        name: np.concatenate([np.take(getattr(events, name), index, axis=0) for events, index in parts])
-        for name in NUMBERS
-    }
-    words = []
+    recoded: list[tuple[Events, Index, Codes | None]] = []
     known: list[str] = [""]
     for events, index in parts:
-        known, remap = recode(events)
-        taken = np.take(events.words, index, axis=0)
-        words.append(taken if remap is None else remap[taken])
-    texts = {name: take_text([(getattr(events, name), index) for events, index in parts]) for name in TEXTS}
-    return Events(**columns, words=np.concatenate(words), **texts, known=known)
+        if len(events.known) <= FEW_WORDS:
+            known, codes = recode(events)
+        else:
+            used = words_used(events.words, index, len(events.known))
+            known, few = recode(replace(events, known=[events.known[code] for code in used.tolist()]))
+            assert few is not None, "a list made here is nobody's own"
+            codes = np.zeros(len(events.known), np.int32)
+            codes[used] = few
+        recoded.append((events, index, codes))
+    return _joined(recoded, known)
+
+
+def _joined(parts: Sequence[tuple[Events, Index, Codes | None]], known: list[str]) -> Events:
+    """Rows of several batches, copied; `known` is the word list of their new codes."""
+    sources = [(events.rows(), index, codes) for events, index, codes in parts]
+    sizes = np.sum([text_bytes(rows, index) for rows, index, _ in sources], axis=0)
+    out = room(sum(len(index) for _, index, _ in sources), sources[0][0].match.shape[1], sizes, known)
+    to, at = out.rows(), 0
+    for rows, index, codes in sources:
+        copy_rows(rows, index, _AS_THEY_ARE if codes is None else codes, to, at)
+        at += len(index)
+    return out
+
+
+_AS_THEY_ARE: Final = np.empty(0, np.int32)
+
+
+def room(n: int, journeys: int, text: Sequence[int], known: list[str]) -> Events:
+    """Room for n events whose texts (of TEXTS) have so many bytes."""
+    event_id, visitor, user, url = (
+        Text(np.empty(n + 1, np.int32), np.empty(size, np.uint8)) for size in text
+    )
+    for made in (event_id, visitor, user, url):
+        made.offsets[0] = 0
+    return Events(
+        at=np.empty(n, np.int64),
+        key=np.empty(n, np.uint64),
+        id_hash=np.empty(n, np.uint64),
+        value_e4=np.empty(n, np.int64),
+        partition=np.empty(n, np.int32),
+        position=np.empty(n, np.int64),
+        passive=np.empty(n, np.bool_),
+        match=np.empty((n, journeys), np.uint8),
+        back=np.empty((n, journeys), np.uint16),
+        words=np.empty((n, 8), np.int32),
+        event_id=event_id,
+        visitor=visitor,
+        user=user,
+        url=url,
+        known=known,
+    )
 
 
 @dataclass(frozen=True)
 class Slice:
     """A shard's part of a batch: row numbers into events that all shards of this process share.
 
-    Sent to another process it takes only its own rows along.
+    Sent to another process it takes only its own rows and words along.
     """
 
     events: Events
-    index: NDArray[np.int64]
+    index: Index
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Slice, (self.events.take(self.index), np.arange(len(self.index)))
+        return _arrived, (_small(dump_events(self.events.alone(self.index))),)
 
 
-def dump_events(events: Events) -> dict[str, object]:
+def _small(dumped: dict[str, Any]) -> dict[str, Any]:
+    """The same columns without what another process can make again: a column of one and the same value is its
+    shape and value, and codes of words are as narrow as they can be.
+    """
+    small = dict(dumped)
+    small["words"] = dumped["words"].astype(np.min_scalar_type(len(dumped["known"])))
+    for name in ("value_e4", "partition", "passive", "match", "back"):
+        column = dumped[name]
+        if column.size and not (column != column.flat[0]).any():
+            small[name] = (column.shape, column.flat[0])
+    return small
+
+
+def _arrived(small: dict[str, Any]) -> Slice:
+    """The slice that `_small` packed, as the whole of its events."""
+    full = {name: np.full(*column) if isinstance(column, tuple) else column for name, column in small.items()}
+    full["words"] = full["words"].astype(np.int32)
+    events = load_events(full)
+    return Slice(events, np.arange(len(events)))
+
+
+def dump_events(events: Events) -> dict[str, Any]:
     """Columns for a snapshot."""
-    whole = events.take(np.arange(len(events)))
-    texts = {name: getattr(whole, name) for name in TEXTS}
+    texts = {name: getattr(events, name) for name in TEXTS}
     return {
-        **{name: getattr(whole, name) for name in (*NUMBERS, "words")},
+        **{name: getattr(events, name) for name in (*NUMBERS, "words")},
         **{f"{name}_offsets": text.offsets for name, text in texts.items()},
         **{name: text.data for name, text in texts.items()},
-        "known": list(whole.known),
+        "known": list(events.known),
     }
 
 
@@ -172,4 +222,5 @@ def load_events(dumped: dict[str, Any]) -> Events:
     """The events that `dump_events` wrote."""
     texts = {name: Text(dumped[f"{name}_offsets"], dumped[name]) for name in TEXTS}
     columns = {name: dumped[name] for name in (*NUMBERS, "words")}
-    return Events(**columns, **texts, known=dumped["known"])
+    made: dict[str, Any] = {**columns, **texts}
+    return Events(**made, known=dumped["known"])
