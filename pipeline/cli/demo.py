@@ -105,7 +105,8 @@ def _quoted(statement: str) -> str:
 
 def command() -> str:
     """How this command was called, so that what is printed works when it is typed."""
-    called = sys.argv[0]
-    if Path(called).name != "pathline" or shutil.which("pathline") == shutil.which(called):
+    called = Path(sys.argv[0])
+    found = shutil.which("pathline")
+    if called.name != "pathline" or (found and called.exists() and called.samefile(found)):
         return "pathline"
-    return shlex.quote(called)
+    return shlex.quote(str(called))
