@@ -1,0 +1,132 @@
+"""`pathline demo` from an empty folder: a picture that adds up, and a command that works as printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from pipeline.cli.demo import command
+from pipeline.cli.show import bar, one_line, percent, sql
+from tests.cli.run import mended, pathline
+
+VISITORS = 3_000
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("demo")
+    done = pathline("demo", "--dir", "here", "--visitors", str(VISITORS), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def numbers(line: str) -> list[int]:
+    return [
+        int(text.replace(",", "")) for text in re.findall(r"(?<![\d.])\d[\d,]*(?![\d,]*(?:\.| ?%))", line)
+    ]
+
+
+def test_the_funnel_adds_up_and_ends_in_the_middle_of_traffic(
+    demo: tuple[Path, CompletedProcess[str]],
+) -> None:
+    text = demo[1].stdout
+    rows = {line.split()[0]: line for line in text[: text.index("drop-off is")].splitlines() if "█" in line}
+    assert list(rows) == ["view", "cart", "checkout", "payment", "order"]
+    for stage, line in rows.items():
+        entered, *rest = numbers(line)
+        assert entered > 0
+        if stage != "order":
+            went_on, dropped, still_open = rest
+            assert entered == went_on + dropped + still_open
+            assert f"{100 * dropped / (went_on + dropped):.1f} %" in line, "open ones are not in the rate"
+    assert numbers(rows["view"])[3] > 0
+
+
+def test_sessions_and_records_are_told(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    text = demo[1].stdout
+    for outcome in ("converted", "abandoned in cart", "bounced", "open"):
+        assert re.search(rf"^{outcome} +[\d,]+ +[\d.]+ %$", text, re.MULTILINE), outcome
+    found = {
+        line.split()[0]: numbers(line)[0]
+        for line in text[text.index("\nrecords") :].splitlines()[2:9]
+        if line.split()
+    }
+    assert found["received"] == sum(found[name] for name in ("accepted", "duplicate", "late", "rejected"))
+    assert found["balance"] == 0
+    assert min(found["duplicate"], found["late"], found["rejected"]) > 0
+    assert "not_json" in text
+    assert "--sort" not in demo[1].stderr
+
+
+def test_what_is_printed_to_ask_further_works_as_printed(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, done = demo
+    (line,) = [line for line in done.stdout.splitlines() if " query --clickhouse " in line]
+    _, *arguments = shlex.split(line)
+    answer = pathline(*arguments, cwd=folder)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.split()[:5] == ["channel", "entered", "dropped", "open", "dropoff"]
+    assert "paid_search" in answer.stdout
+
+
+def test_show_draws_the_same_picture(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, done = demo
+    shown = pathline("show", "--clickhouse", f"chdb://{folder / 'here' / 'clickhouse'}", cwd=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.strip() in done.stdout
+
+
+def test_nothing_is_written_outside_the_folder(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = demo
+    assert [path.name for path in folder.iterdir()] == ["here"]
+    assert sorted(path.name for path in (folder / "here").iterdir()) == [
+        "clickhouse",
+        "events.jsonl",
+        "state",
+    ]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_text("dear")
+    lines = mended(pathline("demo", "--dir", ".", cwd=tmp_path))
+    assert lines == ["--dir: . is there already", "  hint: name a folder that is new or empty"]
+    assert (tmp_path / "photo.jpg").read_text() == "dear"
+
+
+@cache
+def shipped() -> list[str]:
+    from pipeline.cli.show import QUERIES
+
+    return sorted(file.name.removesuffix(".sql") for file in QUERIES.iterdir())
+
+
+def test_every_query_says_how_to_read_it_and_fits_on_a_line() -> None:
+    assert len(shipped()) >= 6
+    for name in shipped():
+        assert sql(name).startswith("-- ")
+        assert "--" not in one_line(sql(name))
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((10, 5, 5), "█████▒▒░░"), ((0, 0, 0), ""), ((0, 1, 0), "▒"), ((20, 0, 0), "██████████")],
+)
+def test_bars(counts: tuple[int, int, int], expected: str) -> None:
+    row = dict(zip(("went_on", "dropped", "open"), counts, strict=True))
+    assert bar(row, 20, 10).plain == expected
+
+
+def test_no_rate_is_nothing_and_not_zero() -> None:
+    assert percent(None) == ""
+    assert percent(0.0) == "0.0 %"
+
+
+def test_the_command_is_printed_as_it_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["my env/bin/pathline", "demo"])
+    assert command() == "'my env/bin/pathline'"
+    monkeypatch.setattr("sys.argv", ["-c", "demo"])
+    assert command() == "pathline"
