@@ -27,8 +27,8 @@ from pipeline.runtime.intake import Intake
 from pipeline.runtime.output import Output
 from pipeline.runtime.shards import Time
 from pipeline.settings import BadSettings, Settings
-from pipeline.sources.files import Reader, open_reader
-from pipeline.sources.sorting import sorted_copy
+from pipeline.sources.blocks import Reader
+from pipeline.sources.files import open_reader
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping
 from sinks.base import Deployment, Sink
@@ -172,10 +172,8 @@ def _intake(plan: Plan) -> Intake:
 
     def reader(number: int) -> Reader:
         decoder = Decoder(plan.mapping, needed, bounds)
-        path = settings.input[number]
-        if settings.sort:
-            path = sorted_copy(path, plan.state.sorted / f"{number:05d}", plan.mapping, bounds)
-        return open_reader(path, decoder, growing=settings.until_drained)
+        growing, ordered = settings.until_drained, settings.sort
+        return open_reader(settings.input[number], decoder, growing=growing, ordered=ordered)
 
     def admit(number: int) -> Admit:
         partition = Partition(settings.input[number].name, number, number if plan.lanes_per_partition else 0)

@@ -45,10 +45,6 @@ class StateFolder:
     def board(self) -> Path:
         return self.path / "board.bin"
 
-    @property
-    def sorted(self) -> Path:
-        return self.path / "sorted"
-
     def recovery(self) -> RecoveryConfig:
         return RecoveryConfig(str(self.path / "recovery"))
 

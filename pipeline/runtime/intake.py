@@ -20,7 +20,7 @@ from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime.board import Board
 from pipeline.runtime.steps import step
 from pipeline.runtime.stop import stopping
-from pipeline.sources.files import Reader
+from pipeline.sources.blocks import Reader
 from schemas.tables import FRESHNESS
 
 AHEAD_WAIT = timedelta(milliseconds=5)

@@ -7,14 +7,14 @@ that a later one goes on there.
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core.decode import Decoded, Decoder
+from pipeline.core.decode import Decoder
+from pipeline.sources.blocks import Block, Reader
+from pipeline.sources.sorting import SortedReader
 from schemas.rejects import RECORD_BYTES_MAX
 
 BLOCK_BYTES: Final = 8 << 20
@@ -24,31 +24,6 @@ PADDING: Final = 64
 """Bytes after a block, so that kernels may look a word ahead."""
 
 NEWLINE: Final = 10
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some decoded records with their numbers in the file."""
-
-    decoded: Decoded
-    position: NDArray[np.int64]
-
-
-class Reader(Protocol):
-    """Reads one partition from where it is."""
-
-    @property
-    def bytes_read(self) -> int: ...
-
-    def read(self, rows_max: int) -> Block | None:
-        """The next records, at most `rows_max`; None at the end."""
-
-    def dump(self) -> dict[str, Any]:
-        """Where it is: all that `load` needs to go on after the last record handed out."""
-
-    def load(self, state: dict[str, Any]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class JsonLinesReader:
@@ -146,10 +121,12 @@ def is_lines(path: Path) -> bool:
     )
 
 
-def open_reader(path: Path, decoder: Decoder, *, growing: bool) -> Reader:
-    """The reader for a file by its name."""
+def open_reader(path: Path, decoder: Decoder, *, growing: bool, ordered: bool) -> Reader:
+    """The reader for a file by its name; `ordered` hands its records out in order of event time."""
     if is_lines(path):
-        return JsonLinesReader(path, decoder, growing=growing)
-    from pipeline.sources.tables import TabularReader
+        reader: Reader = JsonLinesReader(path, decoder, growing=growing)
+    else:
+        from pipeline.sources.tables import TabularReader
 
-    return TabularReader(path, decoder)
+        reader = TabularReader(path, decoder)
+    return SortedReader(path, reader) if ordered else reader
