@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,54 +10,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.core.admit import Admitted
+from pipeline.core.channels import channel
 from pipeline.core.columns import string_buffers, words
 from pipeline.core.events import Events, Text
 from pipeline.core.layout import CHANNEL
 from pipeline.core.predicates import rule_bits
+from pipeline.core.raw import borrowed
 from pipeline.core.scan import STRING
+from pipeline.core.words import KINDS
 from schemas.events import ALWAYS, VIEWS
 from schemas.journeys import Journey
 from schemas.predicates import fields_of
-from schemas.tables import DIMS
-
-WORDS: Final = ("site", *DIMS, "currency")
-"""In the order of layout.SITE ... layout.CURRENCY."""
-
-PAID: Final = frozenset({"cpc", "ppc", "cpm", "paid", "paid_search", "paidsearch", "display", "affiliate"})
-SEARCH: Final = frozenset({"google", "bing", "duckduckgo", "yahoo", "ecosia", "baidu", "yandex"})
-SOCIAL: Final = frozenset(
-    {"facebook", "instagram", "tiktok", "pinterest", "reddit", "linkedin", "youtube", "x", "twitter"}
-)
 
 
 def needed_fields(journeys: Sequence[Journey]) -> tuple[str, ...]:
     """The canonical fields that sessions, views and these journeys ask for."""
     asked = {name for journey in journeys for rule in journey.rules for name in fields_of(rule.predicate)}
     return tuple(dict.fromkeys((*ALWAYS, *VIEWS, *sorted(asked))))
-
-
-def channel(source: str, medium: str, referring_host: str) -> str:
-    """The channel by which an event's visitor came: the first rule that fits, '' when nothing is said.
-    `referring_host` is '' for a page of the same site.
-    """
-    source, medium = source.lower(), medium.lower()
-    parts = referring_host.removeprefix("www.").rsplit(".", 2)
-    external = parts[-2] if len(parts) > 1 else parts[0]
-    if medium == "email" or source in ("email", "newsletter"):
-        return "email"
-    if source == "affiliate" or medium == "affiliate":
-        return "affiliate"
-    if medium in PAID or source.startswith("paid"):
-        return "paid_search" if source in SEARCH or "search" in (medium + source) else "paid_other"
-    if source in SOCIAL or source == "social" or medium == "social" or external in SOCIAL:
-        return "social"
-    if medium == "organic" or source == "organic" or source in SEARCH or external in SEARCH:
-        return "organic_search"
-    if source == "direct" or medium in ("none", "(none)"):
-        return "direct"
-    if external or medium == "referral":
-        return "referral"
-    return source
 
 
 class Enrich:
@@ -109,8 +77,8 @@ def _stages(
 def _words(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:
     """The word columns as one matrix of codes into one list of distinct words."""
     known: dict[str, int] = {"": 0}
-    matrix = np.empty((len(batch), len(WORDS)), np.int32)
-    for k, name in enumerate(WORDS):
+    matrix = np.empty((len(batch), len(KINDS)), np.int32)
+    for k, name in enumerate(KINDS):
         column = batch.column(name)
         codes = [known.setdefault(word, len(known)) for word in column.dictionary.to_pylist()]
         np.take(np.array(codes or [0], np.int32), column.indices.to_numpy(), out=matrix[:, k], mode="clip")
@@ -127,52 +95,68 @@ def _channels(batch: pa.RecordBatch, matrix: NDArray[np.int32], known: dict[str,
     source, medium = batch.column("source"), batch.column("medium")
     sources, mediums = source.dictionary.to_pylist(), medium.dictionary.to_pylist()
     codes = source.indices.to_numpy().astype(np.int64) * len(mediums) + medium.indices.to_numpy()
-    codes = codes * len(host_names) + hosts
+    codes = codes * (2 * len(host_names)) + hosts
     found, local = np.unique(codes[missing], return_inverse=True)
     named = []
     for code in found.tolist():
-        pair, host = divmod(code, len(host_names))
-        named.append(channel(sources[pair // len(mediums)], mediums[pair % len(mediums)], host_names[host]))
-    matrix[missing, CHANNEL] = np.array([known.setdefault(word, len(known)) for word in named], np.int32)[
-        local
-    ]
+        pair, host = divmod(code, 2 * len(host_names))
+        pair = divmod(pair, len(mediums))
+        named.append(channel(sources[pair[0]], mediums[pair[1]], host_names[host // 2], host % 2 == 1))
+    numbers = np.array([known.setdefault(word, len(known)) for word in named], np.int32)
+    matrix[missing, CHANNEL] = numbers[local]
 
 
 def _referring_hosts(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:
-    """The host of each event's referrer as a code into a list of hosts; '' for the page's own host."""
+    """Of each event: twice the number of its referrer's host in a list ('' for the page's own), and 1 more
+    where the page's own host is known.
+    """
     offsets, data = string_buffers(batch.column("referrer"))
     if not len(offsets) or offsets[-1] == offsets[0]:
         return np.zeros(len(batch), np.int32), [""]
     url_offsets, url = string_buffers(batch.column("url"))
     pos, length = np.empty((2, len(batch)), np.int32)
-    _hosts(data, offsets, url, url_offsets, pos, length)
+    own = np.empty(len(batch), np.bool_)
+    _hosts(data, offsets, url, url_offsets, pos, length, own)
     kind = np.full(len(batch), STRING, np.uint8)
     codes, names = words(data, pos, length, kind, np.zeros(len(batch), np.bool_))
-    return codes, [name.lower() for name in names]
+    return 2 * codes + own, names
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, forceinline=True)
 def _host(data, start, stop):  # type: ignore[no-untyped-def]
-    """(start, stop) of the host in scheme://host..., empty where there is none."""
+    """(start, stop) of the host in scheme://host..., without www., empty where there is none."""
     for k in range(start, stop - 2):
         if data[k] == 58 and data[k + 1] == 47 and data[k + 2] == 47:
-            end = k + 3
+            k += 3
+            end = k
             while end < stop and data[end] not in (47, 58, 63, 35):
                 end += 1
-            return k + 3, end
+            www = end - k > 4 and data[k + 3] == 46
+            for letter in range(3):
+                www = www and data[k + letter] | 32 == 119
+            return k + 4 if www else k, end
     return start, start
 
 
 @njit(cache=True, nogil=True)
-def _hosts(data, offsets, url, url_offsets, pos, length):  # type: ignore[no-untyped-def]
+def _hosts(data, offsets, url, url_offsets, pos, length, own):  # type: ignore[no-untyped-def]
+    """Where the host of each referrer is; of length 0 where it is the page's, or one is a subdomain of the
+    other (checkout.shop.example and shop.example are one site).
+    """
+    data, offsets, url, url_offsets = borrowed(data), borrowed(offsets), borrowed(url), borrowed(url_offsets)
     for r in range(pos.shape[0]):
-        a, stop = _host(data, offsets[r], offsets[r + 1])
-        b, own_stop = _host(url, url_offsets[r], url_offsets[r + 1])
-        same = stop - a == own_stop - b
-        if same:
-            for k in range(stop - a):
-                if data[a + k] | 32 != url[b + k] | 32:
-                    same = False
-                    break
+        a, a_stop = _host(data, offsets[r], offsets[r + 1])
+        b, b_stop = _host(url, url_offsets[r], url_offsets[r + 1])
+        n = min(a_stop - a, b_stop - b)
+        same = n > 0
+        for k in range(1, n + 1):
+            if data[a_stop - k] | 32 != url[b_stop - k] | 32:
+                same = False
+                break
+        if same and a_stop - a > n:
+            same = data[a_stop - n - 1] == 46
+        if same and b_stop - b > n:
+            same = url[b_stop - n - 1] == 46
         pos[r] = a
-        length[r] = 0 if same else stop - a
+        length[r] = 0 if same else a_stop - a
+        own[r] = b_stop > b
