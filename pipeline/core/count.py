@@ -12,33 +12,19 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numba import int64, njit, uint64
+from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.core import tally
 from pipeline.core.frames import Plan
-from pipeline.core.hashing import combine
 from pipeline.core.layout import CHANNEL, CURRENCY, DEVICE, SITE
 from pipeline.core.raw import borrowed
-from pipeline.core.seen import MINUTE_MS
+from pipeline.core.tally import VALUE
 from pipeline.core.words import Words, name
 from schemas.journeys import Journey
 from schemas.tables import FUNNEL_COUNTS, FUNNEL_MINUTE
 
-KEY: Final = np.dtype(
-    [
-        ("minute", np.int64),  # milliseconds, start of the minute
-        ("site", np.int32),
-        ("device", np.int32),
-        ("channel", np.int32),
-        ("currency", np.int32),
-        ("journey", np.uint8),
-        ("rank", np.uint8),
-    ]
-)
 WORDS: Final = ("site", "device", "channel", "currency")
-VALUE: Final = len(FUNNEL_COUNTS)
-"""The column of `totals` after those of FUNNEL_COUNTS."""
-
 WORDS_SLACK: Final = 1024
 """Words are rebuilt when they are four times the rows plus this: a bound that a small state never meets."""
 
@@ -86,7 +72,7 @@ class Count:
         self._stages, self._stage = _coded(stages.ravel().tolist())
         self._names, self._journey = _coded([journey.name for journey in journeys])
         self._version = np.array([journey.version for journey in journeys], np.uint16)
-        self._begin(np.empty(0, KEY), np.empty((0, VALUE + 1), np.int64), Words())
+        self._begin(np.empty(0, tally.KEY), np.empty((0, VALUE + 1), np.int64), Words())
 
     def _begin(self, keys: NDArray[np.void], totals: NDArray[np.int64], words: Words) -> None:
         self.words = words
@@ -116,7 +102,7 @@ class Count:
         self._translate(part)
         done = 0
         while True:
-            done, self._used = _merge(
+            done, self._used = tally.merge(
                 part.rows, done, self._codes, self._keys, self._totals, self._index, self._used, changed
             )
             if done == len(part.rows):
@@ -133,24 +119,24 @@ class Count:
             more = len(part.known) + len(part.known) // 4 - len(self._codes)
             self._codes = np.concatenate([self._codes, np.full(more, -1, np.int32)])
         new = np.empty(4 * len(part.rows), np.int32)
-        new = new[: _unknown(part.rows, self._codes, new)]
+        new = new[: tally.unknown(part.rows, self._codes, new)]
         if len(new):
             self._codes[new] = self.words.codes([part.known[code] for code in new.tolist()])
 
     def _grow(self, capacity: int) -> None:
         used, capacity = self._used, max(capacity, len(self._keys))
-        keys, totals = np.zeros(capacity, KEY), np.zeros((capacity, VALUE + 1), np.int64)
+        keys, totals = np.zeros(capacity, tally.KEY), np.zeros((capacity, VALUE + 1), np.int64)
         keys[:used], totals[:used] = self._keys[:used], self._totals[:used]
         self._keys, self._totals = keys, totals
         self._index = np.zeros(1 << (2 * capacity).bit_length(), np.int32)
-        _file(self._keys, used, self._index)
+        tally.file(self._keys, used, self._index)
 
     def _forget(self, watermark: int) -> None:
         """Drops the rows whose minute has passed, and words when they have become many."""
-        self._used, dropped = _drop(self._keys, self._totals, self._used, watermark)
+        self._used, dropped = tally.drop(self._keys, self._totals, self._used, watermark)
         if dropped:
             self._index[:] = 0
-            _file(self._keys, self._used, self._index)
+            tally.file(self._keys, self._used, self._index)
         if len(self.words.known) > 4 * (self._used + WORDS_SLACK):
             self.load(self.dump())
 
@@ -187,101 +173,6 @@ def _coded(names: list[str]) -> tuple[pa.Array, NDArray[np.int32]]:
     """`names` as a dictionary that holds each once, and the code of each."""
     once = list(dict.fromkeys(names))
     return pa.array(once, pa.string()), np.array([once.index(name) for name in names], np.int32)
-
-
-@njit(cache=True, nogil=True)
-def _unknown(rows, codes, new):  # type: ignore[no-untyped-def]
-    """Writes the words of `rows` that have no code yet into `new`, each once; returns how many."""
-    rows, codes, new = borrowed(rows), borrowed(codes), borrowed(new)
-    count = 0
-    for r in range(rows.shape[0]):
-        row = rows[r]
-        for word in (row.site, row.device, row.channel, row.currency):
-            if codes[word] == -1:
-                codes[word] = -2
-                new[count] = word
-                count += 1
-    return count
-
-
-@njit(nogil=True, forceinline=True)
-def _place(keys, index, minute, site, device, channel, currency, journey, rank):  # type: ignore[no-untyped-def]
-    """Where in the index a key is, or would be."""
-    h = combine(uint64(minute) << uint64(12) | uint64(journey) << uint64(4) | uint64(rank), uint64(site))
-    h = combine(h, uint64(device) << uint64(32) | uint64(channel))
-    mask = uint64(index.shape[0] - 1)
-    at = int64((h ^ uint64(currency)) & mask)
-    while index[at] != 0:
-        key = keys[index[at] - 1]
-        if (
-            key.minute == minute
-            and key.device == device
-            and key.channel == channel
-            and key.rank == rank
-            and key.journey == journey
-            and key.currency == currency
-            and key.site == site
-        ):
-            break
-        at = int64((uint64(at) + uint64(1)) & mask)
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _merge(rows, first, codes, keys, totals, index, used, changed):  # type: ignore[no-untyped-def]
-    """Adds rows from `first` as long as there is room; returns (next row, keys used)."""
-    rows, codes, keys, totals = borrowed(rows), borrowed(codes), borrowed(keys), borrowed(totals)
-    index, changed = borrowed(index), borrowed(changed)
-    for r in range(first, rows.shape[0]):
-        row = rows[r]
-        site, device, channel = codes[row.site], codes[row.device], codes[row.channel]
-        currency = codes[row.currency]
-        at = _place(keys, index, row.minute, site, device, channel, currency, row.journey, row.rank)
-        k = index[at] - 1
-        if k < 0:
-            if used == keys.shape[0]:
-                return r, used
-            k = used
-            used += 1
-            index[at] = used
-            key = keys[k]
-            key.minute = row.minute
-            key.site = site
-            key.device = device
-            key.channel = channel
-            key.currency = currency
-            key.journey = row.journey
-            key.rank = row.rank
-            for what in range(totals.shape[1]):
-                totals[k, what] = 0
-        totals[k, row.what] += 1
-        totals[k, VALUE] += row.value_e4
-        changed[k] = True
-    return rows.shape[0], used
-
-
-@njit(cache=True, nogil=True)
-def _file(keys, used, index):  # type: ignore[no-untyped-def]
-    keys, index = borrowed(keys), borrowed(index)
-    for k in range(used):
-        key = keys[k]
-        at = _place(
-            keys, index, key.minute, key.site, key.device, key.channel, key.currency, key.journey, key.rank
-        )
-        index[at] = k + 1
-
-
-@njit(cache=True, nogil=True)
-def _drop(keys, totals, used, watermark):  # type: ignore[no-untyped-def]
-    """Moves the rows of minutes that have not passed together; returns (how many, whether any has)."""
-    kept = 0
-    for k in range(used):
-        if keys[k].minute + MINUTE_MS > watermark:
-            if kept < k:
-                keys[kept] = keys[k]
-                totals[kept] = totals[k]
-            kept += 1
-    return kept, kept < used
 
 
 @njit(cache=True, nogil=True)
