@@ -91,10 +91,8 @@ def _conclude(folder: Path, dsn: str) -> None:
     console = Console()
     report(dsn, console)
     ask = f"{command()} query --clickhouse {shlex.quote(dsn)} {_quoted(one_line(sql('checkout_by_channel')))}"
-    console.print(
-        f"\nAll of it is in {folder} (delete it when you are done). Ask on, in SQL:\n", highlight=False
-    )
-    console.print(f"  {ask}\n", markup=False, highlight=False, soft_wrap=True)
+    where = f"All of it is in {folder} (delete it when you are done). Ask on, in SQL:"
+    console.print(f"\n{where}\n\n  {ask}\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def _quoted(statement: str) -> str:
