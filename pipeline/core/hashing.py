@@ -21,6 +21,7 @@ N2 = np.uint64(0x38495AB5)
 R27, R31, R33 = np.uint64(27), np.uint64(31), np.uint64(33)
 R64 = np.uint64(64)
 EIGHT = np.uint64(8)
+ALL = np.uint64(2**64 - 1)
 
 
 @njit(nogil=True, forceinline=True)
@@ -39,7 +40,9 @@ def _mix(k):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def _word(buf, at, count):  # type: ignore[no-untyped-def]
-    """`count` (0 to 8) bytes from `at`, little endian."""
+    """`count` (1 to 8) bytes from `at`, little endian."""
+    if at + 8 <= buf.shape[0]:
+        return load_u64(buf, at) & (ALL >> uint64(64 - 8 * count))
     k = uint64(0)
     for j in range(count):
         k |= uint64(buf[at + j]) << uint64(8 * j)
@@ -82,6 +85,19 @@ def murmur128(buf, at, length):  # type: ignore[no-untyped-def]
 def combine(a, b):  # type: ignore[no-untyped-def]
     """A 64-bit hash of two 64-bit hashes, in that order."""
     return _mix(a * C1 ^ _rotl(b * C2, R31))
+
+
+@njit(nogil=True, forceinline=True)
+def short_hash(buf, at, length):  # type: ignore[no-untyped-def]
+    """A hash of 1 to 16 bytes for tables that live within a call."""
+    if length <= 8:
+        h = _word(buf, at, length) * C1
+    else:
+        h = (load_u64(buf, at) * C1 ^ load_u64(buf, at + length - 8)) * C2
+    h += uint64(length)
+    h ^= h >> R33
+    h *= M1
+    return h ^ (h >> R33)
 
 
 @njit(cache=True, nogil=True)
