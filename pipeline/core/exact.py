@@ -1,39 +1,41 @@
 """The exact decoder: one record at a time, in plain Python, deciding every case that there is.
 
-The fast path (`scan.py`, `columns.py`) sends here what it is not certain about; the tests hold the
+The fast path (`scan.py` and the columns) sends here what it is not certain about; the tests hold the
 two equal. So this module is where the meaning of a record is written down.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
-import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from pipeline.core.parse import Digits, Rejected, decimal_of, encode_json
+from pipeline.core.times import exact_time
+from schemas.events import FIELDS, FLAG_BAD_VALUE, FLAG_CLOCK_SKEW, PROPERTY_PREFIX, Kind
+from schemas.mappings import FieldMap, Mapping, Path
+from schemas.rejects import RejectReason
 
-from pipeline.core.columns import MONTH_DAYS, VALUE_E4_MAX, _iso
-from schemas.events import FIELDS, FLAG_BAD_VALUE, PROPERTY_PREFIX
-from schemas.mappings import FieldMap, Mapping, Path, TimeFormat
-from schemas.rejects import RECORD_BYTES_MAX, RejectReason
+CLOCK_SKEW_MS: Final = 300_000
+"""An event_at so far ahead of received_at is a wrong clock; less may be the network's doing."""
+EARLIEST_MS: Final = 946_684_800_000
+"""2000-01-01: an earlier event is a broken clock or a cut number."""
+VALUE_MAX: Final = 10**11
+"""Beyond 100 billion units a value is a mistake, and sums of it would leave 64 bits."""
+QUANTITY_MAX: Final = 2**62
+
+_MISSING: Final[dict[Kind, Any]] = {"time": None, "money": 0, "number": 0, "flag": False}
+_FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
+_ITEM_IDS: Final = ("product_id", "item_id", "id", "sku")
+_E4: Final = Decimal("0.0001")
 
 
-class Digits(str):
-    """A JSON number with a fraction or exponent, as it was written."""
+@dataclass(frozen=True)
+class TimeBounds:
+    """Times that can be: nothing before `earliest_ms`, nothing after `as_of_ms` by the only clock at hand."""
 
-    __slots__ = ()
-
-
-class Rejected(Exception):  # noqa: N818  a value of the decoder rather than an error of ours
-    """The record cannot be an event."""
-
-    def __init__(self, reason: RejectReason) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    as_of_ms: int
+    earliest_ms: int = EARLIEST_MS
 
 
 @dataclass
@@ -44,46 +46,79 @@ class Event:
     flags: int = 0
 
 
-_JSON: Final = msgspec.json.Decoder(float_hook=Digits)
-_WRONG: Final = Rejected(RejectReason.WRONG_TYPE)
-EPOCH_MAX: Final = 10**18
-"""An epoch number beyond this is no time in any unit (and would not fit 64 bits in milliseconds)."""
-
-
-def parse_json(line: bytes) -> dict[str, Any]:
-    """The object on a line, or Rejected with the first reason that holds."""
-    if len(line) > RECORD_BYTES_MAX:
-        raise Rejected(RejectReason.TOO_LARGE)
-    if b"\0" in line:
-        raise Rejected(RejectReason.NULL_BYTE)
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        raise Rejected(RejectReason.INVALID_UTF8) from None
-    try:
-        record = _JSON.decode(line)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        cut = "truncated" in str(error)
-        raise Rejected(RejectReason.CUT_LINE if cut else RejectReason.NOT_JSON) from None
-    if not isinstance(record, dict):
-        raise _WRONG
-    return record
-
-
-def decode(record: dict[str, Any], mapping: Mapping, needed: tuple[str, ...]) -> Event:
-    """The canonical fields `needed` of a record. Raises Rejected for a wrong type in one of them."""
+def decode(record: dict[str, Any], mapping: Mapping, needed: tuple[str, ...], bounds: TimeBounds) -> Event:
+    """The event that a record is, with the canonical fields `needed`. Raises Rejected where it is none."""
     event = Event()
     for name in needed:
-        if name.startswith(PROPERTY_PREFIX):
-            event.values[name] = _property(record, mapping, name.removeprefix(PROPERTY_PREFIX))
-        elif name == "properties":
-            event.values[name] = _properties(record, mapping)
-        else:
-            event.values[name] = _field(record, mapping, name, event)
+        event.values[name] = _field(record, mapping, name, event)
+    _require(event, bounds)
     _check_currency(event)
+    _check_clock(event)
     if event.values["event"] in mapping.passive_events:
         event.values["passive"] = True
     return event
+
+
+def _require(event: Event, bounds: TimeBounds) -> None:
+    """What every event must have. Raises Rejected."""
+    at, received_at = event.values["event_at"], event.values["received_at"]
+    if not event.values["visitor_id"]:
+        raise Rejected(RejectReason.NO_VISITOR)
+    if at is None:
+        raise Rejected(RejectReason.NO_TIME)
+    clock = at if received_at is None else received_at
+    if min(at, clock) < bounds.earliest_ms or clock > bounds.as_of_ms:
+        raise Rejected(RejectReason.ABSURD_TIME)
+
+
+def _check_currency(event: Event) -> None:
+    """Three letters, or none: an odd currency makes the value unusable."""
+    if "currency" in event.values:
+        currency = tidy_currency(event.values["currency"])
+        if currency is None:
+            event.flags |= FLAG_BAD_VALUE
+        event.values["currency"] = currency or ""
+    if event.flags & FLAG_BAD_VALUE and "value" in event.values:
+        event.values["value"] = 0
+
+
+def tidy_currency(text: str) -> str | None:
+    """The ISO 4217 code in capitals, '' where missing, None for anything else."""
+    if text == "":
+        return ""
+    return text.upper() if len(text) == 3 and text.isascii() and text.isalpha() else None
+
+
+def _check_clock(event: Event) -> None:
+    """Pulls back a clock that runs over 5 minutes ahead of the server's."""
+    received_at = event.values["received_at"]
+    if received_at is not None and event.values["event_at"] - received_at > CLOCK_SKEW_MS:
+        event.values["event_at"] = received_at
+        event.flags |= FLAG_CLOCK_SKEW
+
+
+def _field(record: dict[str, Any], mapping: Mapping, name: str, event: Event) -> Any:
+    if name == "properties":
+        return _properties(record, mapping)
+    if name.startswith(PROPERTY_PREFIX):
+        return _property(record, mapping, name.removeprefix(PROPERTY_PREFIX))
+    kind = FIELDS[name].kind
+    rule = mapping.fields.get(name)
+    if rule is None:
+        return missing(kind)
+    if rule.const is not None:
+        return _constant(rule.const)
+    found = (_at(record, path) for path in rule.paths)
+    value = next((value for value in found if value is not None and value != ""), None)
+    if value is None:
+        return missing(kind) if rule.default is None else _constant(rule.default)
+    if rule.values is not None:
+        value = _mapped(rule, value)
+    if kind == "time":
+        return exact_time(value, mapping.event_at if name == "event_at" else mapping.received_at)
+    if kind == "money":
+        return _money(value, event)
+    return _TYPED[kind](value)
 
 
 def _at(record: Any, path: Path) -> Any:
@@ -94,204 +129,93 @@ def _at(record: Any, path: Path) -> Any:
     return record
 
 
-def _field(record: dict[str, Any], mapping: Mapping, name: str, event: Event) -> Any:
-    rule = mapping.fields.get(name)
-    if rule is None:
-        return _missing(name)
-    if rule.const is not None:
-        return _constant(rule.const)
-    for path in rule.paths:
-        value = _at(record, path)
-        if value is not None and value != "":
-            break
-    else:
-        return _missing(name) if rule.default is None else _constant(rule.default)
-    if rule.values is not None:
-        value = _mapped(rule, value)
-    return _typed(name, value, mapping, event)
-
-
-def _mapped(rule: FieldMap, value: Any) -> Any:
-    assert rule.values is not None
-    text = value if isinstance(value, str) else _scalar_text(value)
-    return rule.values.get(text, value) if text is not None else value
+def missing(kind: Kind) -> Any:
+    """The value of a field that a record does not have."""
+    return [] if kind == "list" else _MISSING.get(kind, "")
 
 
 def _constant(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _missing(name: str) -> Any:
-    return {
-        "text": "",
-        "word": "",
-        "time": None,
-        "money": 0,
-        "number": 0,
-        "flag": False,
-        "list": [],
-        "json": "",
-    }[FIELDS[name].kind]
+def _mapped(rule: FieldMap, value: Any) -> Any:
+    assert rule.values is not None
+    text = scalar_text(value)
+    return value if text is None else rule.values.get(text, value)
 
 
-def _typed(name: str, value: Any, mapping: Mapping, event: Event) -> Any:
-    kind = FIELDS[name].kind
-    if kind in ("text", "word"):
-        return _text(value)
-    if kind == "time":
-        return _time(value, mapping.event_at if name == "event_at" else mapping.received_at)
-    if kind == "money":
-        return _money(value, event)
-    if kind == "number":
-        return _number(value)
-    if kind == "flag":
-        return _flag(value)
-    return _list(value)
+def scalar_text(value: Any) -> str | None:
+    """A scalar as text, a number or boolean as JSON has it; None for what is no scalar."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (str, int)) else None
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str) and not isinstance(value, Digits):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise _WRONG
-
-
-def _scalar_text(value: Any) -> str | None:
-    """A scalar as text: a number or boolean as JSON has it; None for what is no scalar."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int)):
-        return str(value)
-    return None
+    """A text, or a whole number as its digits: ids come as either."""
+    if isinstance(value, (bool, Digits)) or not isinstance(value, (str, int)):
+        raise Rejected(RejectReason.WRONG_TYPE)
+    return str(value)
 
 
 def _money(value: Any, event: Event) -> int:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise _WRONG
-    try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
-    except InvalidOperation:
-        raise _WRONG from None
-    if number.is_nan() or number < 0 or number > VALUE_E4_MAX // 10_000:
+    """In 1/10,000, half to even; 0 and flagged where it is negative, out of range or a text of no number."""
+    number = decimal_of(value)
+    if number is None or not 0 <= number <= VALUE_MAX:
         event.flags |= FLAG_BAD_VALUE
         return 0
-    return int((number * 10_000).to_integral_value(ROUND_HALF_EVEN))
+    return int(number.quantize(_E4, ROUND_HALF_EVEN).scaleb(4))
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise _WRONG
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise _WRONG from None
-    if not number.is_finite() or abs(number) >= 2**62:
-        raise _WRONG
+    """Whole pieces: a fraction is cut off."""
+    number = decimal_of(value)
+    if number is None or not -QUANTITY_MAX < number < QUANTITY_MAX:
+        raise Rejected(RejectReason.WRONG_TYPE)
     return int(number)
 
 
 def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return bool(value == "true")
-    if isinstance(value, int) and value in (0, 1):
-        return bool(value)
-    raise _WRONG
+    flag = _FLAGS.get((scalar_text(value) or "").lower())
+    if flag is None:
+        raise Rejected(RejectReason.WRONG_TYPE)
+    return flag
 
 
 def _list(value: Any) -> list[str]:
-    """Product ids: texts, or objects that have an id, or a single text."""
+    """Product ids: texts, or objects that have an id, or a single text. What has none is left out."""
     if not isinstance(value, list):
         return [_text(value)]
-    found = []
-    for item in value:
-        if isinstance(item, dict):
-            item = next((item[key] for key in ("product_id", "item_id", "id", "sku") if item.get(key)), None)
-        if item is not None and item != "":
-            found.append(_text(item))
-    return found
+    ids = [_item_id(item) if isinstance(item, dict) else item for item in value]
+    return [_text(item) for item in ids if item is not None and item != ""]
+
+
+def _item_id(item: dict[str, Any]) -> Any:
+    found = (item.get(key) for key in _ITEM_IDS)
+    return next((value for value in found if value is not None and value != ""), None)
+
+
+_TYPED: Final = {"text": _text, "word": _text, "number": _number, "flag": _flag, "list": _list}
+
+
+def taken_keys(mapping: Mapping) -> frozenset[str]:
+    """The top-level keys that fields of a mapping come from: they are no properties under 'rest'."""
+    return frozenset(path[0] for rule in mapping.fields.values() for path in rule.paths)
 
 
 def _property(record: dict[str, Any], mapping: Mapping, name: str) -> str:
-    properties = record if mapping.properties == "rest" else _at(record, mapping.properties)
-    value = properties.get(name) if isinstance(properties, dict) else None
-    return _scalar_text(value) or "" if value is not None else ""
+    if mapping.properties == "rest":
+        value = None if name in taken_keys(mapping) else record.get(name)
+    else:
+        value = _at(record, (*mapping.properties, name))
+    return scalar_text(value) or ""
 
 
 def _properties(record: dict[str, Any], mapping: Mapping) -> str:
+    found: Any
     if mapping.properties == "rest":
-        taken = {path[0] for rule in mapping.fields.values() for path in rule.paths}
-        found: Any = {key: value for key, value in record.items() if key not in taken}
+        taken = taken_keys(mapping)
+        found = {key: value for key, value in record.items() if key not in taken}
     else:
         found = _at(record, mapping.properties)
-    return msgspec.json.encode(found).decode() if isinstance(found, dict) and found else ""
-
-
-def _time(value: Any, form: TimeFormat) -> int:
-    """Milliseconds since 1970 UTC; finer digits are cut off. Raises Rejected(NO_TIME) for no time."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise _WRONG
-    try:
-        if form.kind == "strptime":
-            assert form.strptime is not None
-            return _datetime_ms(dt.datetime.strptime(str(value), form.strptime), form.zone)
-        if form.kind == "iso":
-            return _iso_ms(value, form.zone)
-        unit = {"epoch_s": 1000, "epoch_ms": 1, "epoch_us": Decimal("0.001")}[form.kind]
-        number = Decimal(value)
-        if not number.is_finite() or abs(number) > EPOCH_MAX:
-            raise Rejected(RejectReason.ABSURD_TIME)
-        return int((number * unit).to_integral_value("ROUND_FLOOR"))
-    except (ValueError, ArithmeticError):
-        raise Rejected(RejectReason.NO_TIME) from None
-
-
-def _iso_ms(value: Any, zone: str) -> int:
-    if not isinstance(value, str) or isinstance(value, Digits):
-        raise _WRONG
-    raw = np.frombuffer(value.encode() + b"\0", np.uint8)
-    ms, how = _iso(raw, 0, len(raw) - 1, MONTH_DAYS)
-    if how == 1:
-        return int(ms)
-    if how == 0:
-        return int(local_to_utc(np.array([ms]), zone)[0])
-    return _datetime_ms(dt.datetime.fromisoformat(value), zone)
-
-
-def _datetime_ms(time: dt.datetime, zone: str) -> int:
-    """Of a time with an offset, or of local time in `zone`."""
-    aware = time.tzinfo is not None
-    naive = time.astimezone(dt.UTC).replace(tzinfo=None) if aware else time
-    ms = (naive - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1)
-    return ms if aware else int(local_to_utc(np.array([ms]), zone)[0])
-
-
-def local_to_utc(ms: Any, zone: str) -> Any:
-    """int64 milliseconds of local time as UTC: the earlier of two, the later where the clock jumped."""
-    if zone == "UTC":
-        return ms
-    naive = pa.array(ms).view(pa.timestamp("ms"))
-    aware = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="latest")
-    return aware.cast(pa.int64()).to_numpy()
-
-
-def _check_currency(event: Event) -> None:
-    """Three letters, or none: an odd currency makes the value unusable."""
-    if "currency" not in event.values:
-        return
-    currency = tidy_currency(event.values["currency"])
-    if currency is None:
-        event.flags |= FLAG_BAD_VALUE
-        currency = ""
-    event.values["currency"] = currency
-    if event.flags & FLAG_BAD_VALUE and "value" in event.values:
-        event.values["value"] = 0
-
-
-def tidy_currency(text: str) -> str | None:
-    """The ISO 4217 code in capitals, '' where missing, None for anything else."""
-    if text == "":
-        return ""
-    return text.upper() if len(text) == 3 and text.isascii() and text.isalpha() else None
+    return encode_json(found).decode() if isinstance(found, dict) and found else ""

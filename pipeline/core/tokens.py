@@ -1,0 +1,98 @@
+"""The smallest parts of a JSON line. A newline ends the buffer, and none of these looks beyond the next."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from pipeline.core.raw import VECTOR, byte_at, high32, stops32, trailing_zeros
+from pipeline.core.spans import FALSE, MISSING, NULL, TRUE, is_false, is_null, is_true
+
+
+@njit(nogil=True, forceinline=True)
+def after_space(buf, i):  # type: ignore[no-untyped-def]
+    c = byte_at(buf, i)
+    while c == 32 or c == 9 or c == 13:
+        i += 1
+        c = byte_at(buf, i)
+    return i
+
+
+@njit(nogil=True, forceinline=True)
+def text_stop(buf, i):  # type: ignore[no-untyped-def]
+    """The first quote, backslash or control byte from `i`; the newline at the end of the block is one."""
+    last = buf.shape[0] - VECTOR
+    while True:
+        at = min(i, last)
+        stops = stops32(buf, at) >> np.uint64(i - at)
+        if stops != 0:
+            return i + trailing_zeros(stops)
+        i = at + VECTOR
+
+
+@njit(nogil=True, forceinline=True)
+def after_escape(buf, i):  # type: ignore[no-untyped-def]
+    """The byte after the escape whose backslash is at `i`; -1 for half a surrogate pair and for no escape."""
+    c = byte_at(buf, i + 1)
+    if c == 117:
+        for k in range(2, 6):
+            h = byte_at(buf, i + k)
+            if not (48 <= h <= 57 or 65 <= h <= 70 or 97 <= h <= 102):
+                return -1
+        surrogate = byte_at(buf, i + 2) | 32 == 100 and byte_at(buf, i + 3) >= 56
+        return -1 if surrogate else i + 6
+    if c == 34 or c == 92 or c == 47 or c == 98 or c == 102 or c == 110 or c == 114 or c == 116:
+        return i + 2
+    return -1
+
+
+@njit(nogil=True, forceinline=True)
+def number_end(buf, i):  # type: ignore[no-untyped-def]
+    """End of the JSON number at `i`, or -1 (exponents and over 18 digits are left to the exact decoder)."""
+    if byte_at(buf, i) == 45:
+        i += 1
+    first = i
+    while 48 <= byte_at(buf, i) <= 57:
+        i += 1
+    if i == first or (byte_at(buf, first) == 48 and i > first + 1):
+        return -1
+    if byte_at(buf, i) == 46:
+        i += 1
+        fraction = i
+        while 48 <= byte_at(buf, i) <= 57:
+            i += 1
+        if i == fraction:
+            return -1
+    if i - first > 18 or byte_at(buf, i) | 32 == 101:
+        return -1
+    return i
+
+
+@njit(nogil=True, forceinline=True)
+def literal(buf, i):  # type: ignore[no-untyped-def]
+    """(kind, length) of true, false or null at `i`, or (MISSING, 0)."""
+    if is_null(buf, i, 4):
+        return NULL, 4
+    if is_true(buf, i, 4):
+        return TRUE, 4
+    if is_false(buf, i, 5):
+        return FALSE, 5
+    return MISSING, 0
+
+
+@njit(nogil=True, forceinline=True)
+def has_high(buf, at, stop):  # type: ignore[no-untyped-def]
+    """Whether there may be a byte that is not ASCII in [at, stop): it looks at whole vectors."""
+    last = buf.shape[0] - VECTOR
+    high = np.uint64(0)
+    while at < stop:
+        high |= high32(buf, min(at, last))
+        at += VECTOR
+    return high != 0
+
+
+@njit(nogil=True, forceinline=True)
+def newline(buf, i):  # type: ignore[no-untyped-def]
+    while byte_at(buf, i) != 10:
+        i += 1
+    return i

@@ -1,0 +1,74 @@
+"""`python -m tests.decode.fuzz --cases N`: the fast path against the exact decoder, on N random lines.
+
+It stops at the first line that the two see differently, and prints it with its mapping.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import time
+
+import numpy as np
+
+from pipeline.core import lines as lines_module
+from pipeline.core.decode import Decoder, TimeBounds
+from tests.decode import cases
+from tests.decode.reference import Fate, block, exact_fates, fates
+
+BOUNDS = TimeBounds(1_800_000_000_000)
+
+
+def check(rng: random.Random, count: int) -> collections.Counter[str]:
+    """Decodes `count` random lines of a random mapping both ways; what became of them, counted."""
+    rules = cases.mapping(rng)
+    decoder = Decoder(rules, cases.needed(rng, rules), BOUNDS)
+    data = block([cases.line(rng, rules) for _ in range(count)])
+    expected = exact_fates(data.tobytes(), rules, decoder.needed, BOUNDS)
+    found = _decoded(decoder, data, rng.choice((1, 3, 1000)))
+    assert len(found) == len(expected), (len(found), len(expected), rules)
+    for theirs, ours in zip(found, expected, strict=True):
+        assert _same(theirs, ours), f"\nfast  {theirs}\nexact {ours}\n{rules}\n{data.tobytes()!r}"
+    return collections.Counter(fate[0] if isinstance(fate, tuple) else "event" for fate in expected)
+
+
+def _decoded(decoder: Decoder, data: np.ndarray, rows_max: int) -> list[Fate]:  # type: ignore[type-arg]
+    found: list[Fate] = []
+    begin = 0
+    while begin < len(data):
+        decoded, taken = decoder.lines(data, begin, rows_max)
+        assert taken > 0
+        assert decoded.batch.schema == decoder.schema
+        found += fates(decoded)
+        begin += taken
+    return found
+
+
+def _same(theirs: Fate, ours: Fate) -> bool:
+    if isinstance(theirs, tuple) or isinstance(ours, tuple):
+        return theirs == ours
+    return theirs == ours and all(type(theirs[name]) is type(ours[name]) for name in ours)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    became: collections.Counter[str] = collections.Counter()
+    began = time.monotonic()
+    mappings = 0
+    while became.total() < options.cases:
+        lines_module.CHUNK_ROWS = rng.choice((1, 2, 5, 4096))  # type: ignore[misc]
+        became += check(rng, rng.choice((1, 10, 40)))
+        mappings += 1
+    print(f"{became.total():,} lines under {mappings:,} mappings, seed {options.seed}: no difference")
+    print(
+        f"{time.monotonic() - began:.0f} s; " + ", ".join(f"{name} {n:,}" for name, n in became.most_common())
+    )
+
+
+if __name__ == "__main__":
+    main()
