@@ -20,6 +20,7 @@ class RejectReason(StrEnum):
     INVALID_UTF8 = "invalid_utf8"
     CUT_LINE = "cut_line"
     NOT_JSON = "not_json"
+    NOT_A_ROW = "not_a_row"  # of CSV: more or fewer cells than the header
     WRONG_TYPE = "wrong_type"
     NO_VISITOR = "no_visitor"
     NO_TIME = "no_time"
