@@ -38,8 +38,9 @@ from schemas.journeys import Journey
 ALL_TIME: int = np.iinfo(np.int64).max - 1
 """The watermark at the end of a replay: everything is past."""
 
-EXPIRE_ROWS: int = 16_384
-"""Sessions that one call of the expiring kernel closes at most: bounds its output, not the result."""
+EXPIRE_ROWS: int = 2_048
+"""Sessions that one call of the expiring kernel closes at most: bounds its output, not the result. So many
+texts of a record's greatest size (1 MB) still fit the 32-bit offsets of an Arrow column."""
 
 
 class SessionIds(NamedTuple):
@@ -195,7 +196,7 @@ class Track:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
         return {
             "state": self.state.dump(),
-            "held": dump_events(self.held) if self.held_events else None,
+            "held": dump_events(self.held) if self.held is not None and len(self.held) else None,
             "seen": self.seen.dump() if self.seen else None,
             "watermarks": self.watermarks,
             "copies": self.copies,
