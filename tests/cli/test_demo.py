@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from functools import cache
@@ -10,6 +11,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from pipeline.cli.compiled import keep_compiled
 from pipeline.cli.demo import command
 from pipeline.cli.show import bar, one_line, percent, sql
 from tests.cli.run import mended, pathline
@@ -130,3 +132,51 @@ def test_the_command_is_printed_as_it_was_called(monkeypatch: pytest.MonkeyPatch
     assert command() == "'my env/bin/pathline'"
     monkeypatch.setattr("sys.argv", ["-c", "demo"])
     assert command() == "pathline"
+
+
+def test_an_empty_database_is_shown_as_such(tmp_path: Path) -> None:
+    dsn = f"chdb://{tmp_path / 'clickhouse'}"
+    assert pathline("migrate", "--clickhouse", dsn, cwd=tmp_path).returncode == 0
+    shown = pathline("show", "--clickhouse", dsn, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"^received +0\s*$", shown.stdout, re.MULTILINE)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No folder is named; the temporary one is there to be written."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")  # so that it is set back
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def kept() -> Path:
+    keep_compiled()
+    return Path(os.environ["NUMBA_CACHE_DIR"])
+
+
+def test_kernels_are_kept_in_the_cache_of_the_user(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(bare / "cache"))
+    assert kept().parent == bare / "cache" / "pathline"
+    assert kept().is_dir()
+
+
+def test_without_a_home_kernels_are_kept_where_nobody_else_writes(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bare / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(bare / "file" / "no folder"))
+    place = kept()
+    assert place.parent == bare
+    assert place.stat().st_mode & 0o777 == 0o700
+    place.chmod(0o777)  # as if somebody had made it before us, to have us run what they put there
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    other = kept()
+    assert other != place
+    assert other.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_was_named_is_left_as_it_is(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(bare / "mine"))
+    assert kept() == bare / "mine"
