@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.columns import NO_TIME, Column, column_of, constant_of, paths_of
 from pipeline.core.dictionaries import distinct, word_array
-from pipeline.core.exact import CLOCK_SKEW_MS, EARLIEST_MS, Event, TimeBounds, decode, tidy_currency
+from pipeline.core.exact import CLOCK_SKEW_MS, EARLIEST_MS, Event, ExactDecoder, TimeBounds, tidy_currency
 from pipeline.core.lines import Lines
 from pipeline.core.parse import Rejected
 from pipeline.core.paths import trie
@@ -85,6 +85,7 @@ class Decoder:
             name: np.array([number[path] for path in paths_of(name, mapping)]) for name in varying
         }
         self._trie = trie(self.paths)
+        self._exact = ExactDecoder(mapping, self.needed, bounds)
 
     def lines(self, block: NDArray[np.uint8], begin: int, rows_max: int) -> tuple[Decoded, int]:
         """Decodes at most `rows_max` JSON lines of `block` (which ends in a newline) from `begin`;
@@ -160,16 +161,16 @@ class Decoder:
         take = np.arange(len(odd))
         for row in np.flatnonzero(odd).tolist():
             try:
-                events.append(decode(records.exact(row), self.mapping, self.needed, self.bounds))
+                events.append(self._exact.decode(records.exact(row)))
                 take[row] = len(odd) + len(events) - 1
             except Rejected as rejected:
                 rejects.append(Reject(row, rejected.reason, records.payload(row)[:PAYLOAD_BYTES_MAX]))
                 take[row] = -1
         rows = np.flatnonzero(take >= 0)
-        both = pa.Table.from_batches([batch, event_batch(events, self.schema)]).unify_dictionaries()
-        whole = both.combine_chunks().take(take[rows])
-        mended = whole.to_batches()[0] if len(rows) else batch.slice(0, 0)
-        return Decoded(len(odd), mended, rows, rejects, records.payload)
+        if events:
+            both = pa.Table.from_batches([batch, event_batch(events, self.schema)]).unify_dictionaries()
+            batch = both.combine_chunks().to_batches()[0]
+        return Decoded(len(odd), batch.take(pa.array(take[rows])), rows, rejects, records.payload)
 
 
 @njit(cache=True, nogil=True)

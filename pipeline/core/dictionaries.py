@@ -68,7 +68,7 @@ def _encode(buf, pos, length, kind, field, odd, table, words, count, first, code
                 words[code, 2] = escaped
                 count += 1
                 break
-            if words[code, 1] == n and words[code, 2] == escaped and _equal(buf, a, words[code, 0], n):
+            if words[code, 1] == n and _equal(buf, a, words[code, 0], n):
                 break
             slot = (slot + 1) & mask
         codes[r] = code

@@ -6,7 +6,8 @@ two equal. So this module is where the meaning of a record is written down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
@@ -42,21 +43,40 @@ class TimeBounds:
 class Event:
     """A decoded record: canonical fields (times in ms, money in 1/10,000), and what was odd about it."""
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any]
     flags: int = 0
 
 
-def decode(record: dict[str, Any], mapping: Mapping, needed: tuple[str, ...], bounds: TimeBounds) -> Event:
-    """The event that a record is, with the canonical fields `needed`. Raises Rejected where it is none."""
-    event = Event()
-    for name in needed:
-        event.values[name] = _field(record, mapping, name, event)
-    _require(event, bounds)
-    _check_currency(event)
-    _check_clock(event)
-    if event.values["event"] in mapping.passive_events:
-        event.values["passive"] = True
-    return event
+class ExactDecoder:
+    """Makes events of single records by a mapping, with the canonical fields `needed`."""
+
+    def __init__(self, mapping: Mapping, needed: Sequence[str], bounds: TimeBounds) -> None:
+        self._passive_events = mapping.passive_events
+        self._bounds = bounds
+        self._constants: dict[str, Any] = {}
+        self._readers: list[tuple[str, Callable[[dict[str, Any], Event], Any]]] = []
+        for name in needed:
+            rule = mapping.fields.get(name)
+            if name == "properties" or name.startswith(PROPERTY_PREFIX):
+                self._readers.append((name, _property_reader(mapping, name)))
+            elif rule is None:
+                self._constants[name] = missing(FIELDS[name].kind)
+            elif rule.const is not None:
+                self._constants[name] = _constant(rule.const)
+            else:
+                self._readers.append((name, _field_reader(mapping, rule)))
+
+    def decode(self, record: dict[str, Any]) -> Event:
+        """The event that a record is. Raises Rejected where it is none."""
+        event = Event(self._constants.copy())
+        for name, read in self._readers:
+            event.values[name] = read(record, event)
+        _require(event, self._bounds)
+        _check_currency(event)
+        _check_clock(event)
+        if event.values["event"] in self._passive_events:
+            event.values["passive"] = True
+        return event
 
 
 def _require(event: Event, bounds: TimeBounds) -> None:
@@ -97,28 +117,27 @@ def _check_clock(event: Event) -> None:
         event.flags |= FLAG_CLOCK_SKEW
 
 
-def _field(record: dict[str, Any], mapping: Mapping, name: str, event: Event) -> Any:
-    if name == "properties":
-        return _properties(record, mapping)
-    if name.startswith(PROPERTY_PREFIX):
-        return _property(record, mapping, name.removeprefix(PROPERTY_PREFIX))
-    kind = FIELDS[name].kind
-    rule = mapping.fields.get(name)
-    if rule is None:
-        return missing(kind)
-    if rule.const is not None:
-        return _constant(rule.const)
-    found = (_at(record, path) for path in rule.paths)
-    value = next((value for value in found if value is not None and value != ""), None)
-    if value is None:
-        return missing(kind) if rule.default is None else _constant(rule.default)
-    if rule.values is not None:
-        value = _mapped(rule, value)
-    if kind == "time":
-        return exact_time(value, mapping.event_at if name == "event_at" else mapping.received_at)
-    if kind == "money":
-        return _money(value, event)
-    return _TYPED[kind](value)
+def _field_reader(mapping: Mapping, rule: FieldMap) -> Callable[[dict[str, Any], Event], Any]:
+    """What reads the field of a rule with paths."""
+    kind = FIELDS[rule.field].kind
+    absent = missing(kind) if rule.default is None else _constant(rule.default)
+    form = mapping.event_at if rule.field == "event_at" else mapping.received_at
+    typed = _TYPED.get(kind)
+
+    def read(record: dict[str, Any], event: Event) -> Any:
+        for path in rule.paths:
+            value = _at(record, path)
+            if value is not None and value != "":
+                break
+        else:
+            return absent
+        if rule.values is not None:
+            value = _mapped(rule.values, value)
+        if typed is not None:
+            return typed(value)
+        return exact_time(value, form) if kind == "time" else _money(value, event)
+
+    return read
 
 
 def _at(record: Any, path: Path) -> Any:
@@ -138,10 +157,9 @@ def _constant(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _mapped(rule: FieldMap, value: Any) -> Any:
-    assert rule.values is not None
+def _mapped(values: dict[str, str | bool], value: Any) -> Any:
     text = scalar_text(value)
-    return value if text is None else rule.values.get(text, value)
+    return value if text is None else values.get(text, value)
 
 
 def scalar_text(value: Any) -> str | None:
@@ -195,7 +213,13 @@ def _item_id(item: dict[str, Any]) -> Any:
     return next((value for value in found if value is not None and value != ""), None)
 
 
-_TYPED: Final = {"text": _text, "word": _text, "number": _number, "flag": _flag, "list": _list}
+_TYPED: Final[dict[Kind, Callable[[Any], Any]]] = {
+    "text": _text,
+    "word": _text,
+    "number": _number,
+    "flag": _flag,
+    "list": _list,
+}
 
 
 def taken_keys(mapping: Mapping) -> frozenset[str]:
@@ -203,19 +227,22 @@ def taken_keys(mapping: Mapping) -> frozenset[str]:
     return frozenset(path[0] for rule in mapping.fields.values() for path in rule.paths)
 
 
-def _property(record: dict[str, Any], mapping: Mapping, name: str) -> str:
-    if mapping.properties == "rest":
-        value = None if name in taken_keys(mapping) else record.get(name)
-    else:
-        value = _at(record, (*mapping.properties, name))
-    return scalar_text(value) or ""
+def _property_reader(mapping: Mapping, name: str) -> Callable[[dict[str, Any], Event], Any]:
+    """What reads all properties as JSON text, or one of them as text."""
+    taken = taken_keys(mapping)
+    key = name.removeprefix(PROPERTY_PREFIX)
 
+    def properties(record: dict[str, Any]) -> Any:
+        if mapping.properties == "rest":
+            return {key: value for key, value in record.items() if key not in taken}
+        return _at(record, mapping.properties)
 
-def _properties(record: dict[str, Any], mapping: Mapping) -> str:
-    found: Any
-    if mapping.properties == "rest":
-        taken = taken_keys(mapping)
-        found = {key: value for key, value in record.items() if key not in taken}
-    else:
-        found = _at(record, mapping.properties)
-    return encode_json(found).decode() if isinstance(found, dict) and found else ""
+    def read_all(record: dict[str, Any], event: Event) -> str:
+        found = properties(record)
+        return encode_json(found).decode() if isinstance(found, dict) and found else ""
+
+    def read_one(record: dict[str, Any], event: Event) -> str:
+        found = properties(record)
+        return scalar_text(found.get(key)) or "" if isinstance(found, dict) else ""
+
+    return read_all if name == "properties" else read_one

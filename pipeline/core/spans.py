@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pipeline.core.raw import byte_at
 
 MISSING, STRING, ESCAPED, NUMBER, TRUE, FALSE, NULL, OBJECT, ARRAY, INSTANT = range(10)
-"""Kinds of a span. The span of a text is what is between its quotes: an ESCAPED one has backslashes in it
-(never half a surrogate pair). An INSTANT is a time as ISO text, whatever the mapping says of times.
+"""Kinds of a span. The span of a text is what is between its quotes: an ESCAPED one has escapes in it,
+valid ones and never half a surrogate pair. An INSTANT is a time as ISO text, whatever the mapping says of
+times.
 """
 
 

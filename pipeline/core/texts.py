@@ -50,10 +50,23 @@ def _hex(c):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, forceinline=True)
-def _code_point(buf, at):  # type: ignore[no-untyped-def]
-    """That of the four hex digits at `at`."""
+def _unit(buf, at):  # type: ignore[no-untyped-def]
+    """The number that the four hex digits at `at` spell."""
     high = _hex(byte_at(buf, at)) << 12 | _hex(byte_at(buf, at + 1)) << 8
     return high | _hex(byte_at(buf, at + 2)) << 4 | _hex(byte_at(buf, at + 3))
+
+
+@njit(nogil=True)
+def _code_point(buf, at):  # type: ignore[no-untyped-def]
+    """(code point, bytes of the escape, bytes in UTF-8) of the escape at `at`, or of a surrogate pair."""
+    unit = _unit(buf, at + 2)
+    if unit < 0x80:
+        return unit, 6, 1
+    if unit < 0x800:
+        return unit, 6, 2
+    if not 0xD800 <= unit < 0xDC00:
+        return unit, 6, 3
+    return 0x10000 + ((unit - 0xD800) << 10) + _unit(buf, at + 8) - 0xDC00, 12, 4
 
 
 @njit(cache=True, nogil=True)
@@ -67,9 +80,9 @@ def _plain_length(buf, at, n):  # type: ignore[no-untyped-def]
             at += 2
             n -= 1
         else:
-            point = _code_point(buf, at + 2)
-            at += 6
-            n -= 5 if point < 0x80 else (4 if point < 0x800 else 3)
+            _, size, plain = _code_point(buf, at)
+            at += size
+            n -= size - plain
     return n
 
 
@@ -83,27 +96,18 @@ def _unescape(buf, at, n, plain, data, o):  # type: ignore[no-untyped-def]
             data[o] = c
             at += 1
             o += 1
-            continue
-        c = byte_at(buf, at + 1)
-        if c != 117:
-            data[o] = plain[c]
+        elif byte_at(buf, at + 1) != 117:
+            data[o] = plain[byte_at(buf, at + 1)]
             at += 2
             o += 1
-            continue
-        point = _code_point(buf, at + 2)
-        at += 6
-        if point < 0x80:
-            data[o] = point
-            o += 1
-            continue
-        if point < 0x800:
-            data[o] = 0xC0 | point >> 6
         else:
-            data[o] = 0xE0 | point >> 12
-            o += 1
-            data[o] = 0x80 | point >> 6 & 0x3F
-        data[o + 1] = 0x80 | point & 0x3F
-        o += 2
+            point, size, count = _code_point(buf, at)
+            lead = (0, 0xC0, 0xE0, 0xF0)[count - 1]
+            data[o] = lead | point >> (6 * (count - 1))
+            for k in range(1, count):
+                data[o + k] = 0x80 | point >> (6 * (count - 1 - k)) & 0x3F
+            at += size
+            o += count
 
 
 @njit(cache=True, nogil=True)

@@ -30,25 +30,37 @@ def text_stop(buf, i):  # type: ignore[no-untyped-def]
         i = at + VECTOR
 
 
-@njit(nogil=True, forceinline=True)
+@njit(nogil=True)
 def after_escape(buf, i):  # type: ignore[no-untyped-def]
-    """The byte after the escape whose backslash is at `i`; -1 for half a surrogate pair and for no escape."""
+    """The byte after the escape, or the surrogate pair, whose backslash is at `i`; -1 where it is none."""
     c = byte_at(buf, i + 1)
-    if c == 117:
-        for k in range(2, 6):
-            h = byte_at(buf, i + k)
-            if not (48 <= h <= 57 or 65 <= h <= 70 or 97 <= h <= 102):
-                return -1
-        surrogate = byte_at(buf, i + 2) | 32 == 100 and byte_at(buf, i + 3) >= 56
-        return -1 if surrogate else i + 6
     if c == 34 or c == 92 or c == 47 or c == 98 or c == 102 or c == 110 or c == 114 or c == 116:
         return i + 2
+    surrogate = _surrogate(buf, i)
+    if surrogate == 0:
+        return i + 6
+    if surrogate == 1 and byte_at(buf, i + 6) == 92 and _surrogate(buf, i + 6) == 2:
+        return i + 12
     return -1
+
+
+@njit(nogil=True)
+def _surrogate(buf, i):  # type: ignore[no-untyped-def]
+    """Whether a character (0), a first half (1) or a second (2) is escaped at `i` by its number; else -1."""
+    if byte_at(buf, i + 1) != 117:
+        return -1
+    for k in range(2, 6):
+        c = byte_at(buf, i + k)
+        if not (48 <= c <= 57 or 65 <= c <= 70 or 97 <= c <= 102):
+            return -1
+    if byte_at(buf, i + 2) | 32 != 100 or byte_at(buf, i + 3) < 56:
+        return 0
+    return 1 if byte_at(buf, i + 3) | 32 in (56, 57, 97, 98) else 2
 
 
 @njit(nogil=True, forceinline=True)
 def number_end(buf, i):  # type: ignore[no-untyped-def]
-    """End of the JSON number at `i`, or -1 (exponents and over 18 digits are left to the exact decoder)."""
+    """End of the JSON number at `i`, or -1 for none and for one of over 18 digits."""
     if byte_at(buf, i) == 45:
         i += 1
     first = i
@@ -63,7 +75,7 @@ def number_end(buf, i):  # type: ignore[no-untyped-def]
             i += 1
         if i == fraction:
             return -1
-    if i - first > 18 or byte_at(buf, i) | 32 == 101:
+    if i - first > 18:
         return -1
     return i
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.decode import Decoded, TimeBounds
-from pipeline.core.exact import decode
+from pipeline.core.exact import ExactDecoder
 from pipeline.core.parse import Rejected, parse_json
 from schemas.events import FLAGS
 from schemas.mappings import Mapping
@@ -26,12 +26,13 @@ def block(lines: list[bytes]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def exact_fates(data: bytes, mapping: Mapping, needed: tuple[str, ...], bounds: TimeBounds) -> list[Fate]:
     """Of every line that is not blank, by the exact decoder alone."""
     lines = [line for line in data.split(b"\n") if line.strip(b" \t\r")]
-    return [_exact_fate(line, mapping, needed, bounds) for line in lines]
+    decoder = ExactDecoder(mapping, needed, bounds)
+    return [_exact_fate(line, decoder) for line in lines]
 
 
-def _exact_fate(line: bytes, mapping: Mapping, needed: tuple[str, ...], bounds: TimeBounds) -> Fate:
+def _exact_fate(line: bytes, decoder: ExactDecoder) -> Fate:
     try:
-        event = decode(parse_json(line), mapping, needed, bounds)
+        event = decoder.decode(parse_json(line))
     except Rejected as rejected:
         return str(rejected.reason), line[:PAYLOAD_BYTES_MAX]
     return {**event.values, FLAGS: event.flags}

@@ -89,6 +89,15 @@ def test_the_first_path_that_is_there(folder: Path) -> None:
     assert event(folder, anonymousId="", user={"id": 5})["visitor_id"] == "5"
 
 
+def test_seconds_that_would_overflow_into_a_good_time_are_absurd(folder: Path) -> None:
+    wraps = (1_773_397_274_384 + 2**64) // 1000
+    path = folder / "seconds.yaml"
+    path.write_text(MAPPING.replace("epoch_ms", "epoch_s"))
+    decoder = Decoder(load_mapping(str(path)), (), TimeBounds(1_800_000_000_000))
+    decoded, _ = decoder.lines(block([b'{"t":%d,"anonymousId":"v"}' % wraps]), 0, 1)
+    assert [reject.reason for reject in decoded.rejects] == ["absurd_time"]
+
+
 def test_event_names_are_mapped_before_passive_ones_are_known(folder: Path) -> None:
     assert event(folder, name="Product Viewed")["event"] == "view_item"
     pushed = event(folder, name="push", auto=False)

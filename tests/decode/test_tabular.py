@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.decode import Decoded, Decoder, TimeBounds
-from pipeline.core.exact import decode
+from pipeline.core.exact import ExactDecoder
 from pipeline.core.parse import Digits, Rejected
 from pipeline.core.table_files import csv_reader, parquet_reader
 from pipeline.core.tabular import TableRecords, table_records
@@ -28,6 +28,7 @@ from tests.decode.reference import Fate, block, fates, rows
 
 NEEDED = ("user_id", "url", "source", "value", "currency", "quantity", "properties.a", "products")
 DECODER = Decoder(load_mapping("canonical"), NEEDED, TimeBounds(1_800_000_000_000))
+EXACT = ExactDecoder(DECODER.mapping, DECODER.needed, DECODER.bounds)
 ECOM = Path(__file__).parents[3] / "shared" / "data" / "ecom" / "ecom.csv.gz"
 
 TEXTS = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]), max_size=12)
@@ -160,7 +161,7 @@ def test_every_type_of_column_is_as_the_exact_decoder_sees_it(what: str) -> None
 def exact_fate(batch: pa.RecordBatch, row: int) -> Fate:
     records = TableRecords(batch, ())
     try:
-        event = decode(records.exact(row), DECODER.mapping, DECODER.needed, DECODER.bounds)
+        event = EXACT.decode(records.exact(row))
     except Rejected as rejected:
         return str(rejected.reason), records.payload(row)
     return {**event.values, FLAGS: event.flags}
