@@ -287,7 +287,7 @@ def _mutated(rng: random.Random, data: bytes) -> bytes:
     """A few bytes changed, lost, doubled or cut off."""
     for _ in range(rng.choice((1, 1, 2, 5))):
         at = rng.randrange(len(data) + 1)
-        pick = rng.randrange(6)
+        pick = rng.randrange(8)
         if pick == 0:
             data = data[:at]
         elif pick == 1:
@@ -300,6 +300,10 @@ def _mutated(rng: random.Random, data: bytes) -> bytes:
             data = data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
         elif pick == 4:
             data = data[:at] + data[max(at - 5, 0) :]
+        elif pick > 5:  # what holds the text together: one more of it where it stands
+            places = [k for k, c in enumerate(data) if c in b'{}[]:,"'] or [0]
+            at = rng.choice(places)
+            data = data[:at] + rng.choice((b",", b",", b"}", b"]", b'"', b":", b"{}")) + data[at:]
         else:
             data = (
                 data[:at]

@@ -67,6 +67,41 @@ def test_not_json(bad: bytes) -> None:
     assert reason(bad) in (RejectReason.NOT_JSON, RejectReason.CUT_LINE)
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (b"}", b",}"),
+        (b"}", b"}}"),
+        (b"}", b"} {}"),
+        (b"}", b', "x": [1,]}'),
+        (b"}", b', "x": {"a": 1,}}'),
+        (b"}", b', "x": [,1]}'),
+        (b"}", b', "x": [1 2]}'),
+        (b"}", b', "x": 01}'),
+        (b"}", b', "x": 1.}'),
+        (b"}", b', "x": .5}'),
+        (b"}", b', "x": +1}'),
+        (b"}", b', "x": tru}'),
+        (b"}", b', "x": nulll}'),
+        (b"}", b', "x": "\\q"}'),
+        (b"}", b', "x": "\\u12g4"}'),
+        (b"}", b', "x": "\\udc00"}'),
+        (b"}", b', "x": "\t"}'),
+        (b"}", b', "x" 1}'),
+        (b"}", b', "x":: 1}'),
+        (b"}", b", x: 1}"),
+        (b"}", b', "x": [}]}'),
+        (b"{", b"{,"),
+        (b"{", b"{{"),
+        (b"{", b"\xef\xbb\xbf{"),
+        (b"{", b"\x0b{"),
+    ],
+)
+def test_a_good_record_with_one_thing_that_json_forbids(right: bytes, wrong: bytes) -> None:
+    """All that is needed is there and right: only the syntax can tell."""
+    assert reason(line().replace(right, wrong)) in (RejectReason.NOT_JSON, RejectReason.CUT_LINE)
+
+
 def test_nesting_without_end_is_not_json_for_every_caller() -> None:
     deep = line()[:-1] + b', "x": ' + b"[" * 300 + b"]" * 300 + b"}"
 
