@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +34,13 @@ def check(
         settings = load_settings({"journey": tuple(journey or ()), "mapping": mapping}, config)
     except BadSettings as error:
         problems.append(str(error))
-    for load, what in ((load_journeys, settings.journey), (load_mapping, settings.mapping)):
+    loads: tuple[Callable[[], object], ...] = (
+        lambda: load_journeys(settings.journey),
+        lambda: load_mapping(settings.mapping),
+    )
+    for load in loads:
         try:
-            load(what)  # type: ignore[operator]
+            load()
         except BadDefinition as error:
             problems.append(str(error))
     if problems:
@@ -93,7 +98,8 @@ def reset(
     if settings.state.exists() and not _is_state(settings.state):
         raise BadSettings(
             [
-                f"--state: {settings.state} holds something else than state\n  hint: delete it yourself if it is"
+                f"--state: {settings.state} holds something else than state\n"
+                "  hint: delete it yourself if that is what you want"
             ]
         )
     empty(settings.clickhouse)

@@ -287,8 +287,10 @@ def _keys(sites, site, visitors, ids, id_offsets, lane, key, id_hash):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def _admit(status, event, at, clock, id_hash, first, state, counts, totals, out_minutes, out_counts,
-           entries, sizes, window_ms, ids_max, lateness_ms):  # type: ignore[no-untyped-def]  # fmt: skip
+def _admit(  # type: ignore[no-untyped-def]
+    status, event, at, clock, id_hash, first, state, counts, totals, out_minutes, out_counts,
+    entries, sizes, window_ms, ids_max, lateness_ms,
+):  # fmt: skip
     """Judges records from `first`; returns (next record, finished minutes written)."""
     entries, sizes = borrowed(entries), borrowed(sizes)
     used = 0

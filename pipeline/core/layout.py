@@ -129,7 +129,7 @@ class Slots(NamedTuple):
     visits: NDArray[np.void]  # VISIT[capacity, J]
     due: NDArray[np.int64]  # [capacity] when time alone next changes the session
     due_least: NDArray[np.int64]  # [blocks] no session of the block is due before
-    index: NDArray[np.int32]  # open addressing: key -> 1 + slot
+    index: NDArray[np.int32]  # type: ignore[assignment]  # open addressing: key -> 1 + slot
     free: NDArray[np.int32]  # stack of free slots
     heap: NDArray[np.uint8]  # text
     contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]

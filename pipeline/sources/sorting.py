@@ -47,9 +47,11 @@ class SortedReader:
     def read(self, rows_max: int) -> Block | None:
         if self._sorted is None:
             self._sorted = _Sorted(self._reader)
+        if self._next >= self._sorted.records:
+            return None
         block = self._sorted.block(self._next, rows_max)
         self._next += len(block.position)
-        return block if len(block.position) else None
+        return block
 
     def dump(self) -> dict[str, Any]:
         return {"next": self._next}
@@ -70,7 +72,7 @@ class _Sorted:
             blocks.append(block)
         self._blocks = blocks
         self._first = np.cumsum([0, *(block.decoded.records for block in blocks)])
-        records = int(self._first[-1])
+        self.records = records = int(self._first[-1])
         self._position = np.concatenate([np.empty(0, np.int64), *(block.position for block in blocks)])
         self._event = np.full(records, -1)  # row of the table, -1 for a reject
         self._rejects: dict[int, Reject] = {}
@@ -98,14 +100,11 @@ class _Sorted:
             for row, record in enumerate(records.tolist())
             if record in self._rejects
         ]
-        return Block(
-            Decoded(len(records), self._batch(event[rows]), rows, rejects, lambda row: self._payload(records[row])),
-            self._position[records],
-        )
+        batch = self._batch(event[rows])
+        payload = lambda row: self._payload(int(records[row]))  # noqa: E731
+        return Block(Decoded(len(records), batch, rows, rejects, payload), self._position[records])
 
     def _batch(self, rows: NDArray[np.int64]) -> pa.RecordBatch:
-        if not self._blocks:
-            return None
         taken = self._table.take(rows).combine_chunks()
         return taken.to_batches()[0] if len(rows) else self._blocks[0].decoded.batch.slice(0, 0)
 

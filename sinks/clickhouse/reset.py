@@ -16,6 +16,6 @@ def reset(dsn: str) -> None:
         for database in ("bi", "pathline"):
             client.command(f"DROP DATABASE IF EXISTS {database} SYNC")
     except ClickHouseError as error:
-        raise refusal(error, dsn) or RuntimeError(first_line(error)) from None
+        raise refusal(error, dsn) or RuntimeError(first_line(error, dsn)) from None
     finally:
         client.close()
