@@ -1,10 +1,17 @@
-"""Hypothesis profiles: `ci` by default, `long` by PATHLINE_PROFILE=long, for a night or a suspicion."""
+"""Hypothesis profiles: `ci` by default, `long` by PATHLINE_PROFILE=long, for a night or a suspicion.
+
+Compiled kernels are shared with the commands that tests start: each is compiled once.
+"""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+from pipeline.cli.compiled import keep_compiled
+
+keep_compiled()  # before any test imports numba
 
 for profile, examples in {"ci": 150, "long": 20_000}.items():
     settings.register_profile(
