@@ -1,8 +1,11 @@
-"""How a shard keeps its open sessions: packed records, so that an event touches few cache lines.
+"""How a shard keeps its open sessions: packed records, so that an event touches few cache lines, and the
+records in which a call says what became of them.
 
-Times inside a session are milliseconds since its start (`*_ms`, 32 bits: 49 days), text is a reference
-into the shard's text heap (offset << 24 | length), words are codes of the shard's word list, and the
-dimensions of a session are one number: a row of the table of contexts.
+Times inside a session are milliseconds since its start (`*_ms`, 32 bits: 49 days), words are codes of the
+shard's word list, and the dimensions of a session are one number: a row of the table of contexts.
+
+Text lies in the shard's heap, each with its length before it. A session knows where (`TEXT_UNIT` bytes a step
+from the heap's begin, 0: no text); what is emitted says where and how long (offset << REF_BITS | length).
 """
 
 from __future__ import annotations
@@ -16,19 +19,18 @@ SESSION: Final = np.dtype(
     [
         ("key", np.uint64),  # hash of lane, site and visitor; 0 where the slot is free
         ("started_at", np.int64),
-        ("ended_at", np.int64),
-        ("visitor", np.int64),
-        ("user", np.int64),
-        ("entry_url", np.int64),
-        ("exit_url", np.int64),
-        ("version", np.uint32),
+        ("ended_ms", np.uint32),
+        ("visitor", np.uint32),  # text; where SESSION_HAS_USER the user's follows
+        ("entry_url", np.uint32),  # text
+        ("exit_url", np.uint32),  # text
         ("events", np.uint32),
-        ("context", np.int32),
-        ("emitted", np.int32),  # 1 + row of this call's output that holds this session, or 0
+        ("context", np.int32),  # of a free slot: the next free one, or -1
+        ("fired", np.uint16),  # timers that have
         ("lane", np.uint16),
         ("flags", np.uint16),
     ]
 )
+"""An open session. Its version is `events + fired`, and one more once it is closed."""
 VISIT: Final = np.dtype(
     [
         ("path", np.uint64),  # 4 bits a step, oldest lowest
@@ -38,15 +40,42 @@ VISIT: Final = np.dtype(
         ("entered_ms", np.uint32),
         ("deadline_ms", np.uint32),
         ("sequence", np.uint16),
-        ("current", np.uint8),  # rank; 0 where the journey was not entered
+        ("ranks", np.uint8),  # current (0 where the journey was not entered) | furthest << 4
+        ("flags", np.uint8),
+    ]
+)
+"""Where an open session stands in one journey."""
+
+SESSION_OUT: Final = np.dtype(
+    [
+        ("started_at", np.int64),
+        ("ended_at", np.int64),
+        ("visitor", np.int64),
+        ("user", np.int64),
+        ("entry_url", np.int64),
+        ("exit_url", np.int64),
+        ("version", np.uint32),
+        ("events", np.uint32),
+        ("context", np.int32),
+        ("slot", np.int32),  # while it is the last row of an open session, else -1
+        ("lane", np.uint16),
+        ("flags", np.uint16),
+    ]
+)
+VISIT_OUT: Final = np.dtype(
+    [
+        ("path", np.uint64),
+        ("value_e4", np.int64),
+        ("currency", np.int32),
+        ("context", np.int32),
+        ("entered_ms", np.uint32),
+        ("deadline_ms", np.uint32),
+        ("current", np.uint8),
         ("furthest", np.uint8),
         ("entry", np.uint8),
         ("flags", np.uint8),
-    ],
-    align=True,
+    ]
 )
-"""Where a session stands in one journey."""
-
 TRANSITION_OUT: Final = np.dtype(
     [
         ("session_h1", np.uint64),
@@ -82,14 +111,23 @@ COUNT_OUT: Final = np.dtype(
 
 NO_DEADLINE: Final = np.uint32(0xFFFFFFFF)
 NEVER: Final = np.iinfo(np.int64).max
+NO_DUE: Final = np.uint32(0xFFFFFFFF)
+DUE_MS: Final = 1000
+"""When a session is due is kept in whole seconds, rounded down: who is due is then looked at exactly."""
 REF_BITS: Final = 24
+TEXT_UNIT: Final = 4
+TEXT_MAX: Final = (1 << 32) * TEXT_UNIT
+"""Bytes of text that a shard can keep."""
 PATH_STEPS_MAX: Final = 16
 """A path keeps its first 16 steps (4 bits each in one word); a longer one says so by its flag."""
 SEQUENCE_MAX: Final = 65_535
 """Transitions per session and journey: beyond that only a robot regresses; no more are recorded."""
+FIRED_MAX: Final = 65_520
+"""So many timers of a session have fired: then none is wound any more (up to 8 may be running)."""
 
 SESSION_CLOSED: Final = 1
 SESSION_CONTINUATION: Final = 2
+SESSION_HAS_USER: Final = 4
 
 VISIT_FIRED: Final = 1  # the timer of the current stage has fired
 VISIT_CONVERTED: Final = 2
@@ -127,17 +165,17 @@ class Slots(NamedTuple):
 
     sessions: NDArray[np.void]  # SESSION[capacity]
     visits: NDArray[np.void]  # VISIT[capacity, J]
-    due: NDArray[np.int64]  # [capacity] when time alone next changes the session
-    due_least: NDArray[np.int64]  # [blocks] no session of the block is due before
-    index: NDArray[np.int32]  # type: ignore[assignment]  # open addressing: key -> 1 + slot
-    free: NDArray[np.int32]  # stack of free slots
+    due: NDArray[np.uint32]  # [capacity] second in which time alone next changes the session
+    due_least: NDArray[np.uint32]  # [blocks] no session of the block is due before
+    key_index: NDArray[np.int32]  # open addressing: key -> 1 + slot
     heap: NDArray[np.uint8]  # text
     contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]
     context_index: NDArray[np.int32]  # open addressing: words -> 1 + context
-    sizes: NDArray[np.int64]  # FREE_TOP, HEAP_USED, CONTEXTS_USED
+    sizes: NDArray[np.int64]  # FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED
 
 
-FREE_TOP, HEAP_USED, CONTEXTS_USED = range(3)
+FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED = range(4)
+"""Free slots and the first of them; bytes and rows in use."""
 DUE_BLOCK: Final = 256
 
 
@@ -167,9 +205,8 @@ class Rows(NamedTuple):
 class Out(NamedTuple):
     """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts."""
 
-    sessions: NDArray[np.void]  # SESSION
-    session_visits: NDArray[np.void]  # VISIT[rows, J]
-    slots: NDArray[np.int32]  # slot of each emitted session; freed after the call when closed
+    sessions: NDArray[np.void]  # SESSION_OUT
+    visits: NDArray[np.void]  # VISIT_OUT[rows, J]
     transitions: NDArray[np.void]
     counts: NDArray[np.void]
     sizes: NDArray[np.int64]

@@ -15,8 +15,7 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
         borrowed(x.visits),
         borrowed(x.due),
         borrowed(x.due_least),
-        borrowed(x.index),
-        borrowed(x.free),
+        borrowed(x.key_index),
         borrowed(x.heap),
         borrowed(x.contexts),
         borrowed(x.context_index),
@@ -57,8 +56,7 @@ def lend_rows(x):  # type: ignore[no-untyped-def]
 def lend_out(x):  # type: ignore[no-untyped-def]
     return Out(
         borrowed(x.sessions),
-        borrowed(x.session_visits),
-        borrowed(x.slots),
+        borrowed(x.visits),
         borrowed(x.transitions),
         borrowed(x.counts),
         borrowed(x.sizes),

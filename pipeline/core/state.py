@@ -5,32 +5,38 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
+from numba import int64, njit
 from numpy.typing import NDArray
 
 from pipeline.core.layout import (
     CONTEXT_WORDS,
     CONTEXTS_USED,
     DUE_BLOCK,
-    FREE_TOP,
+    FREE,
+    FREE_HEAD,
     HEAP_USED,
-    NEVER,
-    REF_BITS,
+    NO_DUE,
     SESSION,
+    SESSION_HAS_USER,
+    TEXT_MAX,
+    TEXT_UNIT,
     VISIT,
     Slots,
 )
-from pipeline.core.raw import copy_bytes
-from pipeline.core.slots import context_hash
+from pipeline.core.raw import borrowed, copy_bytes
+from pipeline.core.slots import absent, context_hash, file_all, text_end
 from pipeline.core.words import Words
-
-FORMAT: Final = 1
-"""Version of what `dump` writes; another one is refused with the way out."""
 
 HEAP_SLACK_BYTES: Final = 1 << 20
 """The text heap is compacted when it is twice what is alive plus this: less often for small states."""
+WORDS_SLACK: Final = 4096
+"""Words are forgotten when they are twice what was kept plus this: less often for small states."""
+TEXT_EXTRA_BYTES: Final = 21
+"""Beside its bytes, what the three texts of an event take at most: lengths, and bytes to the next unit."""
 
-TEXTS: Final = ("visitor", "user", "entry_url", "exit_url")
+
+class TooMuchText(Exception):  # noqa: N818  a verdict on the deployment
+    """One shard's open sessions have more text than it can address."""
 
 
 def _power_of_two(least: int) -> int:
@@ -46,78 +52,77 @@ class ShardState:
     def __init__(self, journeys: int, words: Words | None = None) -> None:
         self.journeys = journeys
         self.words = words or Words()
-        self.slots = _empty(0, journeys, 1024, 64)
+        self._words_kept = len(self.words.known)
+        self.slots = _empty(journeys, 1024, 64)
 
     @property
     def open_sessions(self) -> int:
-        return len(self.slots.sessions) - int(self.slots.sizes[FREE_TOP])
+        return len(self.slots.sessions) - int(self.slots.sizes[FREE])
 
     @property
     def bytes_without_text(self) -> int:
         """Bytes allocated for sessions, stages, timers and the index: all but text and words."""
         s = self.slots
-        return int(
-            s.sessions.nbytes
-            + s.visits.nbytes
-            + s.due.nbytes
-            + s.due_least.nbytes
-            + s.index.nbytes
-            + s.free.nbytes
-        )
+        arrays = (s.sessions, s.visits, s.due, s.due_least, s.key_index)
+        return sum(array.nbytes for array in arrays)
 
     @property
     def bytes_of_text(self) -> int:
         return int(self.slots.sizes[HEAP_USED])
 
-    def reserve(self, sessions: int, text_bytes: int, contexts: int) -> Slots:
-        """Makes room for what one call may add at most; returns the slots to call with."""
-        if self.slots.sizes[FREE_TOP] < sessions:
-            self.slots = self._grow_sessions(sessions)
+    def reserve(self, key: NDArray[np.uint64], order: NDArray[np.int64], text_bytes: int) -> Slots:
+        """Makes room for what the events `order`, grouped by key, may add at most, their texts having
+        `text_bytes`; returns the slots to call with. Raises TooMuchText.
+        """
+        n = len(order)
+        if self._room < n:
+            new = int(absent(self.slots, key, order))
+            if self._room < new:
+                self._grow_sessions(new)
+        text_bytes += TEXT_EXTRA_BYTES * n
         if self.slots.sizes[HEAP_USED] + text_bytes > len(self.slots.heap):
-            self.slots = self._grow_heap(text_bytes)
+            self._grow_heap(text_bytes)
+        contexts = n * (1 + self.journeys)
         if self.slots.sizes[CONTEXTS_USED] + contexts > len(self.slots.contexts):
-            self.slots = self._grow_contexts(contexts)
+            self._grow_contexts(contexts)
         return self.slots
 
-    def _grow_sessions(self, more: int) -> Slots:
-        old = self.slots
-        capacity = len(old.sessions)
-        need = self.open_sessions + more
-        grown = -(-max(need, capacity + capacity // 8) // DUE_BLOCK) * DUE_BLOCK
-        new = _empty(grown, self.journeys, 0, 0)
-        new.sessions[:capacity] = old.sessions
-        new.visits[:capacity] = old.visits
-        new.due[:capacity] = old.due
-        new.due_least[: len(old.due_least)] = old.due_least
-        index = old.index
-        if len(new.index) > len(index):
-            index = new.index
-            _file_all(new.sessions, index)
-        top = int(old.sizes[FREE_TOP])
-        new.free[:top] = old.free[:top]
-        added = np.arange(grown - 1, capacity - 1, -1, dtype=np.int32)
-        new.free[top : top + len(added)] = added
-        old.sizes[FREE_TOP] = top + len(added)
-        return new._replace(
-            index=index,
-            heap=old.heap,
-            contexts=old.contexts,
-            context_index=old.context_index,
-            sizes=old.sizes,
-        )
-
-    def _grow_heap(self, more: int) -> Slots:
-        """Compacts the heap where that gives enough, else grows it."""
+    @property
+    def _room(self) -> int:
+        """Sessions that may be opened: a quarter of the index stays free, so that searches stay short."""
         s = self.slots
-        used = s.sessions["key"] != 0
-        refs = np.column_stack([s.sessions[name][used] for name in TEXTS])
-        heap, refs, alive = _compact(s.heap, refs, more)
-        for k, name in enumerate(TEXTS):
-            s.sessions[name][used] = refs[:, k]
-        s.sizes[HEAP_USED] = alive
-        return s._replace(heap=heap)
+        return min(int(s.sizes[FREE]), 3 * len(s.key_index) // 4 - self.open_sessions)
 
-    def _grow_contexts(self, more: int) -> Slots:
+    def _grow_sessions(self, more: int) -> None:
+        """Room for `more` sessions: little more than that, because the system moves no bytes when a large
+        array grows at its end.
+        """
+        s = self.slots
+        capacity, need = len(s.sessions), self.open_sessions + more
+        if need > capacity:
+            grown = _blocks(max(need, capacity + capacity // 24)) * DUE_BLOCK
+            for array in (s.sessions, s.visits, s.due):
+                array.resize((grown, *array.shape[1:]), refcheck=False)
+            s.due_least.resize(grown // DUE_BLOCK, refcheck=False)
+            s.due[capacity:] = NO_DUE
+            s.due_least[capacity // DUE_BLOCK :] = NO_DUE
+            s.sessions["context"][capacity:] = np.arange(capacity + 1, grown + 1)
+            s.sessions["context"][-1] = s.sizes[FREE_HEAD]
+            s.sizes[FREE_HEAD] = capacity
+            s.sizes[FREE] += grown - capacity
+        if need > 3 * len(s.key_index) // 4:
+            index = np.zeros(need * 3 // 2 + 8, np.int32)
+            file_all(s.sessions, index)
+            self.slots = s._replace(key_index=index)
+
+    def _grow_heap(self, more: int) -> None:
+        """A heap with what is alive, `more` bytes and as much again."""
+        s = self.slots
+        heap, alive = _compact(s.heap, s.sessions, more)
+        s.sizes[HEAP_USED] = alive
+        self.slots = s._replace(heap=heap)
+
+    def _grow_contexts(self, more: int) -> None:
         """Drops the contexts (and words) that no session uses; grows the table."""
         s = self.slots
         used = np.flatnonzero(s.sessions["key"])
@@ -133,23 +138,14 @@ class ShardState:
         index = np.zeros(2 * capacity, np.int32)
         _file_contexts(contexts, index, len(alive))
         s.sizes[CONTEXTS_USED] = len(alive)
-        return s._replace(contexts=contexts, context_index=index)
-
-    def release(self, slots: NDArray[np.int32]) -> None:
-        """Frees the slots of closed sessions, once their last rows are out."""
-        s = self.slots
-        s.sessions["key"][slots] = 0
-        top = int(s.sizes[FREE_TOP])
-        s.free[top : top + len(slots)] = slots
-        s.sizes[FREE_TOP] = top + len(slots)
+        self.slots = s._replace(contexts=contexts, context_index=index)
 
     def tidy(self) -> None:
-        """Forgets words that no session uses, when they have become many."""
-        s = self.slots
-        n = int(s.sizes[CONTEXTS_USED])
-        if len(self.words.known) < 4 * (n + 1024):
+        """Forgets words that no session uses, when there are twice as many as were kept last."""
+        if len(self.words.known) < 2 * self._words_kept + WORDS_SLACK:
             return
-        self.slots = self._grow_contexts(0)
+        s = self.slots
+        self._grow_contexts(0)
         n = int(self.slots.sizes[CONTEXTS_USED])
         used = np.flatnonzero(s.sessions["key"])
         currency = s.visits["currency"][used]
@@ -157,6 +153,7 @@ class ShardState:
         remap = np.zeros(len(self.words.known), np.int32)
         remap[alive] = np.arange(len(alive), dtype=np.int32)
         self.words = Words(self.words.known[code] for code in alive.tolist())
+        self._words_kept = len(alive)
         self.slots.contexts[:n] = remap[self.slots.contexts[:n]]
         self.slots.visits["currency"][used] = remap[currency]
         self.slots.context_index[:] = 0
@@ -167,10 +164,7 @@ class ShardState:
         s = self.slots
         used = np.flatnonzero(s.sessions["key"])
         sessions = s.sessions[used]
-        refs = np.column_stack([sessions[name] for name in TEXTS])
-        heap, refs, alive = _compact(s.heap, refs, 0)
-        for k, name in enumerate(TEXTS):
-            sessions[name] = refs[:, k]
+        heap, alive = _compact(s.heap, sessions, 0)
         return {
             "sessions": sessions,
             "visits": s.visits[used],
@@ -181,54 +175,47 @@ class ShardState:
 
     @classmethod
     def load(cls, journeys: int, dumped: dict[str, Any], due: Any) -> ShardState:
-        """The state that `dump` wrote; `due(slots)` files the timers (only the kernel knows them)."""
+        """The state that `dump` wrote; `due(slots, count)` files the timers (only the kernel knows them)."""
         state = cls(journeys, Words(dumped["words"]))
-        sessions, visits = dumped["sessions"], dumped["visits"]
-        contexts = dumped["contexts"]
+        sessions, heap, contexts = dumped["sessions"], dumped["heap"], dumped["contexts"]
         n = len(sessions)
-        state.reserve(n, len(dumped["heap"]), len(contexts))
+        state._grow_sessions(n)
         s = state.slots
-        s.sizes[FREE_TOP] -= n
-        taken = s.free[int(s.sizes[FREE_TOP]) : int(s.sizes[FREE_TOP]) + n].copy()
-        s.sessions[taken] = sessions
-        s.visits[taken] = visits
-        s.heap[: len(dumped["heap"])] = dumped["heap"]
-        s.sizes[HEAP_USED] = len(dumped["heap"])
-        s.contexts[: len(contexts)] = contexts
-        s.sizes[CONTEXTS_USED] = len(contexts)
-        s.context_index[:] = 0
-        _file_contexts(s.contexts, s.context_index, len(contexts))
-        _file_all(s.sessions, s.index)
-        due(s, taken)
+        s.sessions[:n] = sessions
+        s.visits[:n] = dumped["visits"]
+        s.sizes[FREE] -= n
+        s.sizes[FREE_HEAD] = n if n < len(s.sessions) else -1
+        file_all(s.sessions, s.key_index)
+        s.sizes[HEAP_USED] = len(heap)
+        state.slots = s._replace(heap=heap)
+        state._load_contexts(contexts)
+        due(state.slots, n)
         return state
 
+    def _load_contexts(self, contexts: NDArray[np.int32]) -> None:
+        index = np.zeros(_power_of_two(2 * len(contexts) + 2), np.int32)
+        _file_contexts(contexts, index, len(contexts))
+        self.slots.sizes[CONTEXTS_USED] = len(contexts)
+        self.slots = self.slots._replace(contexts=contexts, context_index=index)
 
-def _empty(capacity: int, journeys: int, heap_bytes: int, contexts: int) -> Slots:
-    blocks = -(-capacity // DUE_BLOCK)
+
+def _blocks(slots: int) -> int:
+    return -(-slots // DUE_BLOCK)
+
+
+def _empty(journeys: int, heap_bytes: int, contexts: int) -> Slots:
+    """Slots without sessions; the first unit of the heap stays empty, because 0 is no text."""
     return Slots(
-        sessions=np.zeros(capacity, SESSION),
-        visits=np.zeros((capacity, journeys), VISIT),
-        due=np.full(capacity, NEVER, np.int64),
-        due_least=np.full(blocks, NEVER, np.int64),
-        index=np.zeros(_power_of_two(capacity + capacity // 3 + 8), np.int32),
-        free=np.zeros(capacity, np.int32),
-        heap=np.empty(heap_bytes, np.uint8),
+        sessions=np.zeros(0, SESSION),
+        visits=np.zeros((0, journeys), VISIT),
+        due=np.zeros(0, np.uint32),
+        due_least=np.zeros(0, np.uint32),
+        key_index=np.zeros(8, np.int32),
+        heap=np.zeros(heap_bytes, np.uint8),
         contexts=np.zeros((contexts, CONTEXT_WORDS), np.int32),
         context_index=np.zeros(_power_of_two(2 * contexts + 2), np.int32),
-        sizes=np.zeros(3, np.int64),
+        sizes=np.array([0, -1, TEXT_UNIT, 0]),
     )
-
-
-@njit(cache=True, nogil=True)
-def _file_all(sessions, index):  # type: ignore[no-untyped-def]
-    mask = np.uint64(index.shape[0] - 1)
-    for slot in range(sessions.shape[0]):
-        if sessions[slot].key == 0:
-            continue
-        at = np.int64(sessions[slot].key & mask)
-        while index[at] != 0:
-            at = np.int64((np.uint64(at) + np.uint64(1)) & mask)
-        index[at] = slot + 1
 
 
 @njit(cache=True, nogil=True)
@@ -241,27 +228,67 @@ def _file_contexts(contexts, index, count):  # type: ignore[no-untyped-def]
         index[at] = k + 1
 
 
+@njit(nogil=True, forceinline=True)
+def _end_of(heap, session):  # type: ignore[no-untyped-def]
+    """Where a session's visitor, and the user after it, end."""
+    end = text_end(heap, session.visitor)
+    return text_end(heap, end) if session.flags & SESSION_HAS_USER else end
+
+
 @njit(cache=True, nogil=True)
-def _copy_texts(heap, refs, fresh):  # type: ignore[no-untyped-def]
-    used = 0
-    for r in range(refs.shape[0]):
-        for k in range(refs.shape[1]):
-            ref = refs[r, k]
-            n = ref & ((1 << REF_BITS) - 1)
-            if n == 0:
-                continue
-            at = ref >> REF_BITS
-            copy_bytes(fresh, used, heap, at, n)
-            refs[r, k] = (used << REF_BITS) | n
-            used += n
-    return used
+def _alive(heap, sessions):  # type: ignore[no-untyped-def]
+    """Units of text that sessions refer to."""
+    heap, sessions = borrowed(heap), borrowed(sessions)
+    units = 0
+    for r in range(sessions.shape[0]):
+        session = sessions[r]
+        if session.key == 0:
+            continue
+        units += _end_of(heap, session) - session.visitor
+        if session.entry_url != 0:
+            units += text_end(heap, session.entry_url) - session.entry_url
+        if session.exit_url != session.entry_url:
+            units += text_end(heap, session.exit_url) - session.exit_url
+    return units
 
 
-def _compact(
-    heap: NDArray[np.uint8], refs: NDArray[np.int64], more: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
-    """A heap with only what `refs` name, room for `more` bytes and to grow; the moved references."""
-    refs = refs.copy()
-    alive = int((refs & ((1 << REF_BITS) - 1)).sum())
-    fresh = np.empty(2 * alive + more + HEAP_SLACK_BYTES if more else alive, np.uint8)
-    return fresh, refs, int(_copy_texts(heap, refs, fresh))
+@njit(nogil=True, forceinline=True)
+def _copy(heap, first, end, fresh, at):  # type: ignore[no-untyped-def]
+    copy_bytes(fresh, at * TEXT_UNIT, heap, int64(first) * TEXT_UNIT, (end - int64(first)) * TEXT_UNIT)
+    return at + end - int64(first)
+
+
+@njit(cache=True, nogil=True)
+def _copy_texts(heap, sessions, fresh):  # type: ignore[no-untyped-def]
+    """Copies what sessions refer to into `fresh`, and points them there."""
+    heap, sessions, fresh = borrowed(heap), borrowed(sessions), borrowed(fresh)
+    used = int64(1)
+    for r in range(sessions.shape[0]):
+        session = sessions[r]
+        if session.key == 0:
+            continue
+        first, used = used, _copy(heap, session.visitor, _end_of(heap, session), fresh, used)
+        session.visitor = first
+        entry, last = session.entry_url, session.exit_url
+        if entry != 0:
+            first, used = used, _copy(heap, entry, text_end(heap, entry), fresh, used)
+            session.entry_url = first
+            session.exit_url = first
+        if last != entry:
+            first, used = used, _copy(heap, last, text_end(heap, last), fresh, used)
+            session.exit_url = first
+
+
+def _compact(heap: NDArray[np.uint8], sessions: NDArray[np.void], more: int) -> tuple[NDArray[np.uint8], int]:
+    """A heap with only what `sessions` refer to (they are changed to refer to it), the bytes that takes, and
+    room for `more` bytes and to grow.
+    """
+    alive = (1 + int(_alive(heap, sessions))) * TEXT_UNIT
+    size = 2 * alive + more + HEAP_SLACK_BYTES if more else alive
+    if size > TEXT_MAX:
+        raise TooMuchText(
+            f"{alive:,} bytes of text in the open sessions of one shard: it takes a deployment of more"
+        )
+    fresh = np.zeros(size, np.uint8)
+    _copy_texts(heap, sessions, fresh)
+    return fresh, alive

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.core import kernel
-from pipeline.core.events import Events, Slice, dump_events, gather, load_events
+from pipeline.core.events import Events, Slice, dump_events, gather, load_events, room
 from pipeline.core.layout import (
     COUNT_OUT,
     OUT_COPIES,
-    OUT_COUNTS,
-    OUT_SESSIONS,
-    OUT_TRANSITIONS,
-    SESSION,
-    SESSION_CLOSED,
+    SESSION_OUT,
     TRANSITION_OUT,
-    VISIT,
+    VISIT_OUT,
     Limits,
     Out,
     Rules,
 )
-from pipeline.core.seen import ENTRY, MINUTE_MS, Seen
+from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
 from pipeline.core.slots import next_due, set_due
 from pipeline.core.state import ShardState
 from schemas.journeys import Journey
@@ -38,9 +34,8 @@ from schemas.journeys import Journey
 ALL_TIME: int = np.iinfo(np.int64).max - 1
 """The watermark at the end of a replay: everything is past."""
 
-EXPIRE_ROWS: int = 2_048
-"""Sessions that one call of the expiring kernel closes at most: bounds its output, not the result. So many
-texts of a record's greatest size (1 MB) still fit the 32-bit offsets of an Arrow column."""
+Chunk: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rows to apply, and the watermarks until which time passes after them."""
 
 
 class SessionIds(NamedTuple):
@@ -57,11 +52,11 @@ class Emitted:
     because text references hold only until the next call.
     """
 
-    sessions: NDArray[np.void]  # SESSION
-    visits: NDArray[np.void]  # VISIT[n, J]
+    sessions: NDArray[np.void]  # SESSION_OUT
+    visits: NDArray[np.void]  # VISIT_OUT[n, J]
     transitions: NDArray[np.void]  # TRANSITION_OUT
     counts: NDArray[np.void]  # COUNT_OUT
-    events: Events | None  # that the transitions' rows point into
+    events: Events  # that the transitions' rows point into
     state: ShardState
 
 
@@ -105,22 +100,22 @@ class Track:
         assert (watermarks >= self.watermarks).all(), "a watermark never falls"
         passed = int(self.watermarks.min())
         self.watermarks = watermarks.copy()
-        ready, order = self._ready(slices)
-        for chunk in self._chunks(ready, order, passed):
-            yield from self._emit(self._apply(ready, chunk), ready)
-        done = False
-        while not done:
-            out, done = self._expire()
-            yield from self._emit(out, None)
+        batch, order = self._ready(slices)
+        for chunk, until in self._chunks(batch, order, passed):
+            done, left = False, chunk
+            while not done:
+                out, done = self._advance(batch, left, until)
+                yield from self._emit(out, batch)
+                left = left[:0]
         self.state.tidy()
 
-    def _ready(self, slices: Sequence[Slice]) -> tuple[Any, NDArray[np.int64]]:
+    def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
         """All events at hand as one batch in the shard's words, and the rows to apply, by visitor."""
         parts = [(piece.events, piece.index) for piece in slices if len(piece)]
         if self.held is not None and len(self.held):
             parts.insert(0, (self.held, np.arange(len(self.held))))
         if not parts:
-            return None, np.empty(0, np.int64)
+            return room(0, self.state.journeys, (0, 0, 0, 0), [""]), np.empty(0, np.int64)
         batch = gather(parts, self._recode)
         ready = batch.at < self.watermarks[self._lanes(batch)]
         waiting = np.flatnonzero(~ready)
@@ -138,59 +133,52 @@ class Track:
             return np.zeros(len(batch), np.int32)
         return batch.partition
 
-    def _chunks(self, batch: Events, order: NDArray[np.int64], passed: int) -> Iterable[NDArray[np.int64]]:
-        """The rows to apply, at once, or minute by minute where the set of ids may have to forget some."""
-        if not len(order):
-            return
-        if self.seen is None:
-            yield order
+    def _chunks(self, batch: Events, order: NDArray[np.int64], passed: int) -> Iterable[Chunk]:
+        """The rows to apply, and the watermarks until which time passes after them: at once, or minute by
+        minute where the set of ids may have to forget some.
+        """
+        if self.seen is None or not len(order):
+            yield order, self.watermarks
             return
         self.seen.forget(passed // MINUTE_MS * MINUTE_MS)
         self.seen.reserve(len(order))
         minute = batch.at[order] // MINUTE_MS
         if self.seen.alive + len(order) <= self.seen.ids_max:
             self.seen.turned(int(minute.max()) * MINUTE_MS)
-            yield order
+            yield order, self.watermarks
             return
         for m in np.unique(minute).tolist():
             self.seen.turn(m * MINUTE_MS)
-            yield order[minute == m]
+            yield order[minute == m], np.full_like(self.watermarks, LONG_AGO)
+        yield order[:0], self.watermarks
 
-    def _apply(self, batch: Events, order: NDArray[np.int64]) -> Out:
+    def _advance(self, batch: Events, order: NDArray[np.int64], until: NDArray[np.int64]) -> tuple[Out, bool]:
+        """One call of the kernel; True with the last."""
         n, journeys = len(order), self.state.journeys
-        slots = self.state.reserve(n, batch.text_bytes, 3 * n * (1 + journeys) + 8)
-        out = _out(2 * n, journeys, n * journeys, 6 * n * journeys)
+        slots = self.state.reserve(batch.key, order, batch.text_bytes if n else 0)
+        out = _out(2 * n + kernel.EXPIRE_ROWS, n * journeys, journeys)
         site_bytes, site_offsets = self.state.words.utf8()
         longest = int(np.diff(site_offsets).max()) + _longest(batch.visitor.offsets) + 16
         ids = SessionIds(site_bytes, site_offsets, np.empty(longest, np.uint8))
         seen = self.seen or Seen(0, 0, np.zeros(1, ENTRY))
-        kernel.apply(
+        done = kernel.advance(
             slots, self.rules, self.limits, out, batch.rows(), order, self._lanes(batch),
-            seen.entries, seen.sizes, seen.window_ms if self.seen else -1, ids,
+            seen.entries, seen.sizes, seen.window_ms if self.seen else -1, ids, until,
         )  # fmt: skip
         self.copies += int(out.sizes[OUT_COPIES])
-        return out
-
-    def _expire(self) -> tuple[Out, bool]:
-        out = _out(EXPIRE_ROWS, self.state.journeys, 0, 2 * EXPIRE_ROWS * self.state.journeys)
-        done = kernel.expire(
-            self.state.slots, self.rules, self.limits, out, self.watermarks, int(self.watermarks.max())
-        )
         return out, bool(done)
 
-    def _emit(self, out: Out, events: Events | None) -> Iterable[Emitted]:
-        sessions, transitions, counts = (
-            out.sessions[: out.sizes[OUT_SESSIONS]],
-            out.transitions[: out.sizes[OUT_TRANSITIONS]],
-            out.counts[: out.sizes[OUT_COUNTS]],
-        )
-        if len(sessions) or len(counts):
+    def _emit(self, out: Out, events: Events) -> Iterable[Emitted]:
+        sessions, transitions, counts = out.sizes[:OUT_COPIES].tolist()
+        if sessions or counts:
             yield Emitted(
-                sessions, out.session_visits[: len(sessions)], transitions, counts, events, self.state
+                out.sessions[:sessions],
+                out.visits[:sessions],
+                out.transitions[:transitions],
+                out.counts[:counts],
+                events,
+                self.state,
             )
-        slots = out.slots[: len(sessions)]
-        self.state.slots.sessions["emitted"][slots] = 0
-        self.state.release(slots[(sessions["flags"] & SESSION_CLOSED) != 0])
 
     def dump(self) -> dict[str, Any]:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
@@ -207,7 +195,7 @@ class Track:
         self.state = ShardState.load(
             self.state.journeys,
             dumped["state"],
-            lambda slots, taken: _refile(slots, taken, self.limits.gap_ms),
+            lambda slots, count: _refile(slots, count, self.limits.gap_ms),
         )
         self.held = load_events(dumped["held"]) if dumped["held"] else None
         if self.seen is not None:
@@ -217,23 +205,23 @@ class Track:
 
 
 @njit(cache=True, nogil=True)
-def _refile(slots, taken, gap_ms):  # type: ignore[no-untyped-def]
-    """Files when the sessions just loaded are due."""
-    for k in range(taken.shape[0]):
-        when, _ = next_due(slots, taken[k], gap_ms)
-        set_due(slots, taken[k], when)
+def _refile(slots, count, gap_ms):  # type: ignore[no-untyped-def]
+    """Files when the sessions just loaded, in the first slots, are due."""
+    for slot in range(count):
+        when, _ = next_due(slots, slot, gap_ms)
+        set_due(slots, slot, when)
 
 
 def _longest(offsets: NDArray[np.int32]) -> int:
     return int(np.diff(offsets).max()) if len(offsets) > 1 else 0
 
 
-def _out(sessions: int, journeys: int, transitions: int, counts: int) -> Out:
+def _out(sessions: int, transitions: int, journeys: int) -> Out:
+    """Room for so many rows. An event counts at most a timer or an end, and four more with its transition."""
     return Out(
-        np.empty(sessions, SESSION),
-        np.empty((sessions, journeys), VISIT),
-        np.empty(sessions, np.int32),
+        np.empty(sessions, SESSION_OUT),
+        np.empty((sessions, journeys), VISIT_OUT),
         np.empty(transitions, TRANSITION_OUT),
-        np.empty(counts, COUNT_OUT),
+        np.empty(6 * transitions + 2 * sessions * journeys, COUNT_OUT),
         np.zeros(4, np.int64),
     )
