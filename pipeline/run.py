@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
 
 from bytewax.dataflow import Dataflow
 
@@ -28,11 +30,15 @@ from pipeline.runtime.output import Output
 from pipeline.runtime.shards import Time
 from pipeline.settings import BadSettings, Settings
 from pipeline.sources.blocks import Reader
-from pipeline.sources.files import open_reader
+from pipeline.sources.files import UnknownFileType, is_lines, open_reader
+from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping
-from sinks.base import Deployment, Sink
+from sinks.base import Deployment, Sink, SinkRefused
 from sinks.registry import open_sink
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -56,55 +62,87 @@ class Plan:
 def plan(settings: Settings) -> Plan:
     """Loads and checks everything before anything starts.
 
-    Raises BadSettings, BadDefinition or DeploymentRefused, each with all that is wrong.
+    Raises BadSettings with all that is wrong with the settings and with what they name, or else, where the
+    state folder does not fit them, DeploymentRefused or StateUnusable.
     """
-    _check_input(settings)
-    journeys = load_journeys(settings.journey)
-    mapping = load_mapping(settings.mapping)
+    problems = _problems_of_input(settings)
+    journeys = _noting(problems, BadDefinition, load_journeys, settings.journey)
+    mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
+    as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
+    _noting(problems, SinkRefused, open_sink, settings.clickhouse)
+    if problems or journeys is None or mapping is None or as_of_ms is None:
+        raise BadSettings(problems)
     stream = Stream(
         inputs=[str(path.resolve()) for path in settings.input],
         mapping=_digest(mapping.name, repr(mapping)),
         journeys=[_digest(f"{journey.name} {journey.version}", repr(journey)) for journey in journeys],
         shards=settings.shards,
         partitioned_by=settings.partitioned_by,
-        sessions={
-            name: getattr(settings, name)
-            for name in (
-                "session_gap_ms",
-                "session_length_max_ms",
-                "split_at_midnight",
-                "split_on_campaign",
-                "allowed_lateness_ms",
-                "dedup_window_ms",
-                "dedup_ids_max",
-                "sort",
-            )
-        },
+        sessions={name: getattr(settings, name) for name in STREAM_SETTINGS},
     )
-    return Plan(settings, journeys, mapping, open_state(settings.state, stream, _as_of_ms(settings)))
+    return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms))
+
+
+STREAM_SETTINGS: Final = (
+    "session_gap_ms",
+    "session_length_max_ms",
+    "split_at_midnight",
+    "split_on_campaign",
+    "allowed_lateness_ms",
+    "dedup_window_ms",
+    "dedup_ids_max",
+    "sort",
+)
+"""What decides over rows, so that it must not change while a state lives."""
 
 
 def _digest(name: str, text: str) -> str:
     return f"{name} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _check_input(settings: Settings) -> None:
-    problems = [
-        f"--input: {path}: no such file\n  hint: give one or more files to read"
-        for path in settings.input
-        if not path.is_file()
-    ]
+def _noting(
+    problems: list[str], kind: type[Exception], load: Callable[[Argument], Result], what: Argument
+) -> Result | None:
+    """What `load` gives, or None with its complaint among the problems: they are all told at once."""
+    try:
+        return load(what)
+    except kind as error:
+        hint = getattr(error, "hint", "")
+        problems.append(f"{getattr(error, 'message', error)}" + (f"\n  hint: {hint}" if hint else ""))
+        return None
+
+
+def _problems_of_input(settings: Settings) -> list[str]:
+    problems = []
     if not settings.input:
         problems.append("--input: nothing to read\n  hint: pathline run --input FILE...")
-    if len({path.resolve() for path in settings.input}) < len(settings.input):
-        problems.append("--input: a file is given twice\n  hint: every file is a partition of its own")
+    for path in settings.input:
+        problems += _problems_of_file(path)
+    resolved = [path.resolve() for path in settings.input]
+    for path in sorted({path for path in resolved if resolved.count(path) > 1}):
+        problems.append(
+            f"--input: {path} is given twice\n  hint: every file is a partition of its own: name it once"
+        )
     if settings.until_drained and settings.sort:
         problems.append(
-            "--until-drained: cannot be combined with --sort\n"
-            "  hint: a file that still grows cannot be sorted"
+            "--until-drained: not together with --sort\n  hint: a file that still grows cannot be sorted"
         )
-    if problems:
-        raise BadSettings(problems)
+    return problems
+
+
+def _problems_of_file(path: Path) -> Iterator[str]:
+    if path.is_dir():
+        yield f"--input: {path} is a folder\n  hint: name the files in it, each with its own --input"
+        return
+    try:
+        path.open("rb").close()
+        is_lines(path)
+    except FileNotFoundError:
+        yield f"--input: {path}: no such file\n  hint: paths count from {Path.cwd()}"
+    except OSError as error:
+        yield f"--input: {path}: {error.strerror}\n  hint: it must be a file that this user can read"
+    except UnknownFileType as error:
+        yield str(error)
 
 
 def _as_of_ms(settings: Settings) -> int:
@@ -181,13 +219,15 @@ def _intake(plan: Plan) -> Intake:
 
     board = Board.open(plan.state.board, len(settings.input))
     return Intake(
-        names=tuple(path.name for path in settings.input),
+        files=settings.input,
         open_reader=reader,
         open_admit=admit,
         board=board,
         look_ahead_ms=settings.look_ahead_ms,
         rows_max=settings.batch_rows,
-        drained_ms=plan.state.drained_ms if settings.until_drained else None,
+        ordered=settings.sort,
+        closes=not settings.until_drained,
+        cuts=None if plan.lanes_per_partition else plan.state.cuts,
     )
 
 

@@ -1,14 +1,9 @@
-"""One process of a run with several: `python -m pipeline.worker STATE_FOLDER`, started by `pathline run`.
+"""One process of a run with several, started by `pathline run`: `python -m pipeline.worker`.
 
-What to do stands in the state folder (`run.json`), which process this is in the environment.
+What to do comes through its input, and what it dies of goes to its output.
 """
 
 from __future__ import annotations
-
-import json
-import os
-import sys
-from pathlib import Path
 
 from pipeline.run import dataflow, epoch, plan
 from pipeline.runtime import launch, stop
@@ -18,15 +13,17 @@ from pipeline.warm import warm
 
 def main() -> None:
     """Runs this process's part until the input ends, a stop is asked for, or something breaks."""
-    folder = Path(sys.argv[1])
-    run = json.loads((folder / "run.json").read_text())
-    process = int(os.environ["PATHLINE_PROCESS"])
     stop.on_signals()
-    planned = plan(Settings(**run["settings"]))
-    recovery = planned.state.recovery()
-    warm(planned.journeys)
-    with launch.measured(folder / f"steps-{process}.json"):
-        launch.run_worker(dataflow(planned), epoch(planned.settings), recovery, run["addresses"], process)
+    task = launch.receive_task()
+    try:
+        planned = plan(Settings(**task.settings))
+        launch.share_cores(planned.settings.workers)
+        warm(planned.journeys)
+        flow, recovery = dataflow(planned), planned.state.recovery()
+        with launch.measured(planned.state.path / f"steps-{task.process}.json"):
+            launch.run_worker(flow, epoch(planned.settings), recovery, task.addresses, task.process)
+    except BaseException as error:  # a panic of Rust is no Exception
+        launch.die_of(error)
 
 
 if __name__ == "__main__":

@@ -8,32 +8,62 @@ from rich.console import Console
 
 from pipeline.core.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
-from pipeline.runtime.deployment import DeploymentRefused
+from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
+from pipeline.runtime.failure import Failure
+from pipeline.runtime.intake import GrownAfterEnd
 from pipeline.settings import BadSettings
-from pipeline.sources.files import UnknownFileType
+from pipeline.sources.files import BadInput, UnknownFileType
 from pipeline.sources.sorting import TooLargeToSort
 from schemas.documents import BadDefinition
 from sinks.base import SinkRefused, SinkUnavailable
+from sinks.clickhouse.query import QueryRefused
+
+
+class WorkerRefused(Exception):  # noqa: N818  the word that users read
+    """An error that people can mend, met in a worker process."""
+
+    def __init__(self, met: Failure) -> None:
+        super().__init__(met.message)
+        self.message = met.message
+        self.hint = met.hint or HINTS.get(met.kind, "")
+
 
 MENDABLE: Final = (
     BadSettings,
     BadDefinition,
     DeploymentRefused,
+    StateUnusable,
+    BadInput,
+    GrownAfterEnd,
     UnknownFileType,
     TooLargeToSort,
     SinkRefused,
     SinkUnavailable,
+    QueryRefused,
     TooManyRejects,
     StateMismatch,
+    WorkerRefused,
 )
+
+HINTS: Final = {
+    "TooManyRejects": "bi.rejected_events says what they lack: name a --mapping that fits, "
+    "and begin anew with `pathline reset`",
+    "SinkUnavailable": "when it is back, give the same command again: it goes on from its last snapshot",
+}
 
 EXIT_MENDABLE: Final = 2
 
 
+def is_mendable(kind: str) -> bool:
+    """Whether the class of an error, by its name, is one of these."""
+    return kind in {error.__name__ for error in MENDABLE}
+
+
 def show(error: BaseException) -> int:
     """Prints the error for a person; returns the exit code."""
-    text = str(error)
-    if isinstance(error, SinkRefused):
-        text = f"{error.message}\n  hint: {error.hint}"
+    text = str(getattr(error, "message", error))
+    hint = getattr(error, "hint", "") or HINTS.get(type(error).__name__, "")
+    if hint and hint not in text:
+        text += f"\n  hint: {hint}"
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
     return EXIT_MENDABLE

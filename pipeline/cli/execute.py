@@ -2,76 +2,95 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 
-from pipeline.cli.progress import Progress, input_bytes, set_aside
+from pipeline.cli.compiled import told
+from pipeline.cli.errors import WorkerRefused, is_mendable
+from pipeline.cli.progress import Progress, set_aside
 from pipeline.run import Plan, dataflow, epoch
 from pipeline.runtime import launch, stop
 from pipeline.runtime.board import Board
+from pipeline.runtime.deployment import unusable
 from pipeline.warm import warm
 from sinks.base import mask_dsn
 from sinks.registry import open_sink
 
-LATE_SHARE_HINT = 0.01
+LATE_SHARE_HINT: Final = 0.01
 """More late events than this in a file mean that it is not in order of time."""
 
-TICK_SECONDS = 0.25
+TICK_SECONDS: Final = 0.25
+
+EXIT_FAILED: Final = 1
 
 
 def execute(plan: Plan, console: Console) -> int:
     """Runs to the end (or a clean stop); returns the exit code."""
-    settings = plan.settings
-    board = Board.create(plan.state.board, len(settings.input))
-    _try_sink(plan)
-    _warm(plan, console)
-    began = time.monotonic()
-    with Progress(board, input_bytes(settings.input), console) as progress:
-        code = _several(plan, progress) if settings.workers > 1 else _one(plan, progress)
-    if code == 0:
-        _conclude(plan, board, console, time.monotonic() - began)
-    return code
+    try:
+        with stop.interrupting(), plan.state.locked() as lock:
+            board = _prepare(plan, console)
+            stop.on_signals()
+            began = time.monotonic()
+            with Progress(board, plan.settings.input, console) as progress:
+                code = _several(plan, progress, lock) if plan.settings.workers > 1 else _one(plan, progress)
+            if code == 0:
+                _conclude(plan, board, console, time.monotonic() - began)
+            return code
+    except stop.StoppedEarly:
+        console.print("stopped cleanly before anything was read", highlight=False)
+        return 0
 
 
-def _try_sink(plan: Plan) -> None:
-    """Opens the sink once before anything is read: a wrong DSN must not cost a run."""
+def _prepare(plan: Plan, console: Console) -> Board:
+    """What can fail, or take long, comes before the first record is read: a wrong DSN must not cost a run."""
+    try:
+        board = Board.create(plan.state.board, len(plan.settings.input))
+    except OSError as error:
+        raise unusable(plan.state.path, error) from None
+    plan.state.check()
     sink = open_sink(plan.settings.clickhouse)
     sink.open(plan.deployment)
     sink.close()
-
-
-def _warm(plan: Plan, console: Console) -> None:
-    with console.status("preparing (the first run compiles for about half a minute, once)"):
+    with told(console):
         warm(plan.journeys)
+    return board
 
 
 def _one(plan: Plan, progress: Progress) -> int:
-    stop.on_signals()
     with _ticking(progress), launch.measured(plan.state.path / "steps-0.json"):
         launch.run_here(dataflow(plan), epoch(plan.settings), plan.state.recovery())
     return 0
 
 
-def _several(plan: Plan, progress: Progress) -> int:
-    stop.on_signals()
-    workers = plan.settings.workers
-    run = {
-        "settings": plan.settings.model_dump(mode="json"),
-        "addresses": launch.free_addresses(workers),
-    }
-    (plan.state.path / "run.json").write_text(json.dumps(run))
-    command = launch.python_module("pipeline.worker", str(plan.state.path))
-
+def _several(plan: Plan, progress: Progress, lock: int) -> int:
     def watch() -> bool:
         progress.tick()
         return stop.stopping()
 
-    return launch.run_processes(command, workers, watch)
+    settings = plan.settings
+    try:
+        clean = launch.run_processes(settings.workers, settings.model_dump(mode="json"), watch, (lock,))
+    except launch.RunFailed as error:
+        progress.close()
+        said = error.failure
+        if said is not None and is_mendable(said.kind):
+            raise WorkerRefused(said) from None
+        sys.stderr.write(said.trace if said is not None and said.is_cause else error.output)
+        sys.stderr.write(f"{error}\n  hint: the same command goes on from the last snapshot\n")
+        return EXIT_FAILED
+    if not clean:
+        sys.stderr.write(
+            f"the worker processes did not end within {launch.STOP_SECONDS:.0f} s and were killed\n"
+            f"  hint: the same command goes on from the last snapshot\n"
+        )
+        return EXIT_FAILED
+    return 0
 
 
 @contextmanager
@@ -95,22 +114,36 @@ def _ticking(progress: Progress) -> Iterator[None]:
 def _conclude(plan: Plan, board: Board, console: Console, seconds: float) -> None:
     settings = plan.settings
     total = board.total()
-    finished = total.finished == len(settings.input)
-    if finished and settings.until_drained:
-        plan.state.drained(board.latest_ms())
-    how = "finished" if finished else "stopped cleanly; the same command goes on from here"
+    how = "finished"
+    if not board.all_finished():
+        how = "stopped cleanly; the same command goes on from here"
+    elif settings.until_drained:
+        how = "drained; the same command goes on when there is more"
+    now = "" if total.received_now == total.received else f" ({total.received_now:,} of them now)"
     aside = ", ".join(f"{value:,} {name}" for name, value in set_aside(total).items() if value)
     console.print(
-        f"{how}: {total.accepted:,} of {total.received:,} records accepted in {seconds:.1f} s"
+        f"{how}: {total.accepted:,} of {total.received:,} records accepted{now} in {seconds:.1f} s"
         + (f"; set aside: {aside}" if aside else "")
         + f"; rows are in {mask_dsn(settings.clickhouse)}",
         soft_wrap=True,
         highlight=False,
+        markup=False,
     )
-    if total.received and total.late > LATE_SHARE_HINT * total.received and not settings.sort:
-        console.print(
-            f"warning: {total.late / total.received:.0%} of the records were late: the input is not in order "
-            f"of event time\n  hint: run it with --sort (begin anew: `pathline reset`)",
-            soft_wrap=True,
-            style="yellow",
-        )
+    _warn_of_disorder(plan, board, console)
+
+
+def _warn_of_disorder(plan: Plan, board: Board, console: Console) -> None:
+    sortable = not plan.settings.until_drained and not plan.settings.sort
+    way_out = "--sort" if sortable else "a longer --allowed-lateness"
+    counts = zip(plan.settings.input, board.column("received"), board.column("late"), strict=True)
+    for path, received, late in counts:
+        if late > LATE_SHARE_HINT * received:
+            console.print(
+                f"warning: {late / received:.0%} of the records in {path} were late: "
+                f"it is not in order of event time\n"
+                f"  hint: begin anew (`pathline reset`) with {way_out}",
+                soft_wrap=True,
+                style="yellow",
+                highlight=False,
+                markup=False,
+            )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
@@ -13,21 +14,23 @@ from rich.text import Text
 
 from pipeline.runtime.board import Board, Total
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES: Final = 5.0
 """Where the output is no terminal: a line now and then, not a picture."""
+
+LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (0, "s"))
 
 
 class Progress:
     """Shows a board. Use as a context manager; call `tick` now and then."""
 
-    def __init__(self, board: Board, input_bytes: int, console: Console) -> None:
+    def __init__(self, board: Board, files: Sequence[Path], console: Console) -> None:
         self._board = board
-        self._input_bytes = input_bytes
+        self._sizes = [path.stat().st_size for path in files]
         self._console = console
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._started = time.monotonic()
-        self._first = board.total().received
         self._told = self._started
+        self._closed = False
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -35,30 +38,68 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Says the last word; nothing is shown after that."""
+        if self._closed:
+            return
+        self._closed = True
         if self._live:
             self._live.update(self._line())
             self._live.stop()
         else:
-            self._console.print(self._line(), soft_wrap=True)
+            self._tell()
 
     def tick(self) -> None:
         if self._live:
             self._live.update(self._line())
         elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
-            self._told = time.monotonic()
-            self._console.print(self._line(), soft_wrap=True)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        self._console.print(self._line(), soft_wrap=True)
 
     def _line(self) -> Text:
-        total = self._board.total()
-        seconds = max(time.monotonic() - self._started, 1e-3)
-        rate = (total.received - self._first) / seconds
-        parts = [f"{total.received:,} events", f"{rate:,.0f}/s"]
-        if self._input_bytes:
-            parts.append(f"{min(total.bytes_read / self._input_bytes, 1):.0%} read")
-        if total.watermark_ms is not None:
-            parts.append(f"at {datetime.fromtimestamp(total.watermark_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}")
-        parts += [f"{value:,} {name}" for name, value in set_aside(total).items() if value]
-        return Text(" · ".join(parts))
+        return Text(
+            describe(
+                self._board.total(),
+                _share_read(self._sizes, self._board),
+                time.monotonic() - self._started,
+                time.time(),
+            )
+        )
+
+
+def describe(total: Total, share: float, seconds: float, now: float) -> str:
+    """The line: of `total`, with `share` of the input read, `seconds` after the start, at time `now`."""
+    parts = [
+        f"{total.received:,} events",
+        f"{total.received_now / max(seconds, 1e-3):,.0f}/s",
+        f"{share:.0%} read",
+    ]
+    if total.watermark_ms is not None:
+        at = total.watermark_ms / 1000
+        parts.append(f"at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}, {_lag(now - at)} behind")
+    parts += [f"{value:,} {name}" for name, value in set_aside(total).items() if value]
+    return " · ".join(parts)
+
+
+def _lag(seconds: float) -> str:
+    size, unit = next((size, unit) for size, unit in LAG_UNITS if seconds >= 2 * size)
+    return f"{max(seconds, 0) // max(size, 1):,.0f} {unit}"
+
+
+def _share_read(sizes: list[int], board: Board) -> float:
+    """By the bytes of all files; what is finished is read, however its bytes are counted."""
+    read = sum(
+        size if finished else min(done, size)
+        for size, done, finished in zip(
+            sizes, board.column("bytes_read"), board.column("finished"), strict=True
+        )
+    )
+    return read / sum(sizes) if sum(sizes) else 1.0
 
 
 def set_aside(total: Total) -> dict[str, int]:
@@ -69,12 +110,3 @@ def set_aside(total: Total) -> dict[str, int]:
         "rejected": total.rejected,
         "filtered": total.filtered,
     }
-
-
-def input_bytes(paths: tuple[Path, ...]) -> int:
-    """Bytes to read where that is known beforehand: plain lines; else 0."""
-    plain = all(path.suffix in (".jsonl", ".ndjson", ".json") for path in paths)
-    return sum(path.stat().st_size for path in paths) if plain else 0
-
-
-Tick = Callable[[], None]

@@ -22,9 +22,12 @@ COLUMNS: Final = (
     "watermark_ms",
     "bytes_read",
     "finished",
+    "received_before",  # by earlier runs of the deployment
 )
 NOT_STARTED: Final = np.iinfo(np.int64).min
 FINISHED: Final = np.iinfo(np.int64).max
+_WATERMARK: Final = COLUMNS.index("watermark_ms")
+_FINISHED: Final = COLUMNS.index("finished")
 
 
 @dataclass(frozen=True)
@@ -39,26 +42,33 @@ class Total:
     filtered: int
     bytes_read: int
     finished: int
+    received_before: int
     watermark_ms: int | None
+
+    @property
+    def received_now(self) -> int:
+        """Records of this run alone."""
+        return self.received - self.received_before
 
 
 class Board:
     """The rows of all partitions; `create` starts a run, `open` joins one."""
 
-    def __init__(self, path: Path, partitions: int, mode: str) -> None:
+    def __init__(self, path: Path, partitions: int) -> None:
         shape = (partitions, len(COLUMNS))
-        self._cells = np.memmap(path, np.int64, mode, shape=shape)  # type: ignore[call-overload]
+        self._cells = np.memmap(path, np.int64, "r+", shape=shape)
 
     @classmethod
     def create(cls, path: Path, partitions: int) -> Board:
-        board = cls(path, partitions, "w+")
-        board._cells[:] = 0
-        board._cells[:, COLUMNS.index("watermark_ms")] = NOT_STARTED
-        return board
+        cells = np.zeros((partitions, len(COLUMNS)), np.int64)
+        cells[:, _WATERMARK] = NOT_STARTED
+        # Written, not only mapped: on a full disk a write fails, while a mapped hole kills the process.
+        path.write_bytes(cells.tobytes())
+        return cls(path, partitions)
 
     @classmethod
     def open(cls, path: Path, partitions: int) -> Board:
-        return cls(path, partitions, "r+")
+        return cls(path, partitions)
 
     def put(self, partition: int, **values: int) -> None:
         """Writes some columns of one partition."""
@@ -66,19 +76,24 @@ class Board:
             self._cells[partition, COLUMNS.index(name)] = value
 
     def furthest_behind_ms(self) -> int:
-        """The least watermark of the partitions that are not finished (NOT_STARTED before the first record)."""
-        watermark = self._cells[:, COLUMNS.index("watermark_ms")]
-        running = self._cells[:, COLUMNS.index("finished")] == 0
-        return int(watermark[running].min()) if running.any() else FINISHED
+        """The least watermark of those not finished (NOT_STARTED before the first record)."""
+        running = self._cells[self._cells[:, _FINISHED] == 0, _WATERMARK]
+        return int(running.min()) if len(running) else FINISHED
 
     def latest_ms(self) -> int:
         """The greatest watermark of all partitions."""
-        return int(self._cells[:, COLUMNS.index("watermark_ms")].max())
+        return int(self._cells[:, _WATERMARK].max())
+
+    def all_finished(self) -> bool:
+        return bool((self._cells[:, _FINISHED] != 0).all())
+
+    def column(self, name: str) -> list[int]:
+        """A column, partition by partition."""
+        return [int(value) for value in self._cells[:, COLUMNS.index(name)]]
 
     def total(self) -> Total:
-        sums = {
-            name: int(self._cells[:, k].sum()) for k, name in enumerate(COLUMNS) if name != "watermark_ms"
-        }
+        sums = {name: sum(self.column(name)) for name in COLUMNS if name != "watermark_ms"}
         watermark = self.furthest_behind_ms()
-        known = watermark not in (NOT_STARTED, FINISHED)
-        return Total(**sums, watermark_ms=watermark if known else None)
+        if watermark == FINISHED:
+            watermark = self.latest_ms()
+        return Total(**sums, watermark_ms=None if watermark == NOT_STARTED else watermark)

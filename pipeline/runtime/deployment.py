@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import shutil
+import sqlite3
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +19,40 @@ from typing import Any, Final
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from pipeline.core.snapshot import FORMAT
+from pipeline.runtime.cuts import Cuts
 
 RECOVERY_PARTS: Final = 2
 """Partitions of the recovery store: as many processes can write snapshots side by side."""
 
+LOCK_SECONDS: Final = 10.0
+"""How long the processes of a run that was killed may take to be gone."""
+
+
+RESET_HINT: Final = "restore the state folder from a copy, or begin anew with `pathline reset`"
+
 
 class DeploymentRefused(Exception):  # noqa: N818  the word that users read
     """The state folder belongs to something else: a message and the way out."""
+
+
+class StateUnusable(Exception):  # noqa: N818  the word that users read
+    """The state folder cannot be written or read: a full disk, a missing right, a damaged store."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def unusable(where: Path | str, error: OSError) -> StateUnusable:
+    """What an error of the file system in the state folder means to a person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StateUnusable(
+            f"{where}: the disk is full", "make room and start again: it goes on from its last snapshot"
+        )
+    return StateUnusable(
+        f"{where}: {error.strerror or error}", "--state must be a folder that this user can write to"
+    )
 
 
 @dataclass(frozen=True)
@@ -39,32 +74,79 @@ class StateFolder:
     path: Path
     id: str
     as_of_ms: int
-    drained_ms: int | None
 
     @property
     def board(self) -> Path:
         return self.path / "board.bin"
 
+    @property
+    def cuts(self) -> Cuts:
+        return Cuts(self.path / "cuts.jsonl")
+
     def recovery(self) -> RecoveryConfig:
         return RecoveryConfig(str(self.path / "recovery"))
 
-    def drained(self, watermark_ms: int) -> None:
-        """Notes the time at which a run drained its input: where the next one goes on."""
-        (self.path / "drained.json").write_text(json.dumps({"watermark_ms": watermark_ms}))
+    def check(self) -> None:
+        """Looks whether the recovery store is whole: a damaged one makes bytewax panic, or crash.
+        Only while nobody else has it open. Raises StateUnusable.
+        """
+        store = self.path / "recovery"
+        parts = sorted(store.glob("part-*.sqlite3"))
+        if len(parts) != RECOVERY_PARTS:
+            raise StateUnusable(f"{store}: {len(parts)} of {RECOVERY_PARTS} parts are there", RESET_HINT)
+        for part in parts:
+            try:
+                with closing(sqlite3.connect(part)) as store_part:
+                    store_part.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            except sqlite3.OperationalError:
+                continue  # a full disk, say: the run will tell
+            except sqlite3.DatabaseError as error:
+                raise StateUnusable(f"{part}: {error}", RESET_HINT) from None
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Holds the folder against other runs. Gives the descriptor that holds it: whoever inherits it
+        holds it too, so that the folder is free only when the last process of a run is gone.
+        Raises DeploymentRefused.
+        """
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            deadline = time.monotonic() + LOCK_SECONDS
+            while not _lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise DeploymentRefused(
+                        f"{self.path} is in use by another run\n"
+                        f"  hint: stop that one first, or give this one a --state and a database of its own"
+                    )
+                time.sleep(0.05)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
     """Opens the state folder, beginning a deployment where there is none. `as_of_ms` counts at the first
-    start only. Raises DeploymentRefused.
+    start only. Raises DeploymentRefused or StateUnusable.
     """
     file = path / "deployment.json"
-    if not file.exists():
-        _begin(path, stream, as_of_ms)
     try:
-        begun = json.loads(file.read_text())
-        known = Stream(**begun["stream"])
-        format_, id_, as_of = begun["format"], begun["id"], begun["as_of_ms"]
-    except (OSError, ValueError, KeyError, TypeError):
+        if not file.exists():
+            _begin(path, stream, as_of_ms)
+        text = file.read_text()
+    except OSError as error:
+        raise unusable(path, error) from None
+    try:
+        begun = json.loads(text)
+        format_, id_, as_of, told = begun["format"], begun["id"], begun["as_of_ms"], begun["stream"]
+    except (ValueError, KeyError, TypeError):
         raise DeploymentRefused(
             f"{file} cannot be read\n  hint: begin anew with `pathline reset --state {path}`"
         ) from None
@@ -73,29 +155,43 @@ def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
             f"{path} holds state of format {format_}, this version writes {FORMAT}\n"
             f"  hint: finish with the version that wrote it, or `pathline reset --state {path}`"
         )
-    differences = [
-        f"{name}: begun with {getattr(known, name)}, now {getattr(stream, name)}"
-        for name in asdict(known)
-        if getattr(known, name) != getattr(stream, name)
-    ]
+    differences = list(_differences(told, json.loads(json.dumps(asdict(stream)))))
     if differences:
         raise DeploymentRefused(
             f"{path} belongs to another stream\n  "
             + "\n  ".join(differences)
             + f"\n  hint: give each stream its own --state and database, or `pathline reset --state {path}`"
         )
-    drained = path / "drained.json"
-    drained_ms = json.loads(drained.read_text())["watermark_ms"] if drained.exists() else None
-    return StateFolder(path, id_, as_of, drained_ms)
+    return StateFolder(path, id_, as_of)
+
+
+def _differences(begun: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """What is not as it was, name by name."""
+    for name in {**begun, **now}:
+        before, after = begun.get(name), now.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after)
+        elif before != after:
+            yield f"{name.removesuffix('_ms')}: begun with {_shown(before)}, now {_shown(after)}"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _begin(path: Path, stream: Stream, as_of_ms: int) -> None:
     recovery = path / "recovery"
-    recovery.mkdir(parents=True, exist_ok=True)
-    if not any(recovery.iterdir()):
-        init_db_dir(str(recovery), RECOVERY_PARTS)
+    if not recovery.exists():
+        draft = path / "recovery.part"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        init_db_dir(str(draft), RECOVERY_PARTS)
+        draft.replace(recovery)
     begun = {"id": uuid.uuid4().hex, "format": FORMAT, "as_of_ms": as_of_ms, "stream": asdict(stream)}
     # Written last and in one move: a folder with this file is whole.
     draft = path / "deployment.json.part"
-    draft.write_text(json.dumps(begun, indent=1))
+    with draft.open("w") as file:
+        json.dump(begun, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path / "deployment.json")

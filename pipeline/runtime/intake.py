@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,23 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from pipeline.core.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime.board import Board
+from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.steps import step
 from pipeline.runtime.stop import stopping
 from pipeline.sources.blocks import Reader
+from pipeline.sources.files import BadInput
 from schemas.tables import FRESHNESS
 
 AHEAD_WAIT = timedelta(milliseconds=5)
 """How long a partition that is ahead of the others in event time waits before it looks again."""
+
+
+class GrownAfterEnd(Exception):  # noqa: N818  the word that users read
+    """A file has more to say after a replay has closed everything at its end."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"--input: {name} has grown since a run read it to its end and closed everything")
+        self.hint = "files that still grow are read with --until-drained; to begin anew: `pathline reset`"
 
 
 @dataclass(frozen=True)
@@ -41,40 +52,63 @@ class Arrived:
 class Intake(FixedPartitionedSource[Arrived, bytes]):
     """All partitions of a run. `open_reader` and `open_admit` make a partition's parts by its number."""
 
-    names: tuple[str, ...]
+    files: tuple[Path, ...]
     open_reader: Callable[[int], Reader]
     open_admit: Callable[[int], Admit]
     board: Board
     look_ahead_ms: int
     rows_max: int
-    drained_ms: int | None  # where the run before ended, when it drained its input and this one goes on
+    ordered: bool  # records are handed out by event time, not as they lie in the file
+    closes: bool  # at the end all time passes; else the files may grow, and a later run goes on
+    cuts: Cuts | None  # None where each partition keeps to its own time: nothing is cut
 
     def list_parts(self) -> list[str]:
-        return [f"{number:05d}" for number in range(len(self.names))]
+        return [f"{number:05d}" for number in range(len(self.files))]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> IntakePartition:
-        return IntakePartition(self, int(for_part), resume_state)
+        with step("open"):
+            return IntakePartition(self, int(for_part), resume_state)
 
 
 class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
-    """One partition: reads ahead of the others only so far, and ends with a last word."""
+    """One partition: reads ahead of the others only so far, and ends with a last word.
+
+    The last word is said in every run, also where an earlier one has said it: those who heard it then may
+    have forgotten, and a file that has grown since takes it back.
+    """
 
     def __init__(self, intake: Intake, number: int, resume_state: bytes | None) -> None:
         self._intake = intake
         self._number = number
+        self._file = intake.files[number]
+        self._bytes = self._file.stat().st_size
         self._reader = intake.open_reader(number)
         self._admit = intake.open_admit(number)
         self._finished = False
+        self._closed = False
         self._waiting = False
         if resume_state is not None:
             state = unpack("intake", resume_state)
             self._reader.load(state["reader"])
             self._admit.load(state["admit"])
-            self._finished = state["finished"]
-            if self._finished and intake.drained_ms is not None:
-                self._finished = False
-                self._admit.lift(intake.drained_ms)
+            self._closed = state["closed"]
+            if intake.ordered and state["bytes"] != self._bytes:
+                raise BadInput(
+                    f"--input: {self._file} has changed since it was sorted",
+                    "begin anew with `pathline reset`",
+                )
+        self._cuts = [
+            (cut.received[number], cut.watermark_ms)
+            for cut in (intake.cuts.read() if intake.cuts else [])
+            if cut.received[number] >= self._received
+        ]
+        self._pass_cuts()
+        intake.board.put(number, received_before=self._received)
         self._tell()
+
+    @property
+    def _received(self) -> int:
+        return int(self._admit.totals[RECEIVED])
 
     def next_batch(self) -> Iterable[Arrived]:
         if self._finished or stopping():
@@ -84,16 +118,17 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         if self._waiting:
             return []
         with step("read · decode"):
-            block = self._reader.read(self._intake.rows_max)
+            block = self._reader.read(self._rows_max())
         if block is None:
-            self._finished = True
-            self._tell()
-            return [Arrived(self._number, None, int(self._admit.watermark), finished=True)]
+            return [self._last_word()]
         with step("admit"):
+            if self._closed:
+                raise GrownAfterEnd(str(self._file))
             admitted = self._admit.apply(block.decoded, block.position)
             admitted.rows["freshness"] = self._freshness(admitted)
+            self._pass_cuts()
         self._tell()
-        return [Arrived(self._number, admitted, admitted.watermark, finished=False)]
+        return [Arrived(self._number, admitted, int(self._admit.watermark), finished=False)]
 
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + AHEAD_WAIT if self._waiting else None
@@ -102,11 +137,36 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         with step("snapshot"):
             return pack(
                 "intake",
-                {"reader": self._reader.dump(), "admit": self._admit.dump(), "finished": self._finished},
+                {
+                    "reader": self._reader.dump(),
+                    "admit": self._admit.dump(),
+                    "closed": self._closed,
+                    "bytes": self._bytes,
+                },
             )
 
     def close(self) -> None:
         self._reader.close()
+
+    def _rows_max(self) -> int:
+        """A block ends at a cut: time moves there."""
+        if not self._cuts:
+            return self._intake.rows_max
+        return min(self._intake.rows_max, self._cuts[0][0] - self._received)
+
+    def _pass_cuts(self) -> None:
+        while self._cuts and self._cuts[0][0] == self._received:
+            self._admit.lift(self._cuts.pop(0)[1])
+
+    def _last_word(self) -> Arrived:
+        self._finished = True
+        self._closed = self._closed or self._intake.closes
+        self._tell()
+        with step("cut"):
+            board, cuts = self._intake.board, self._intake.cuts
+            if cuts is not None and not self._intake.closes and board.all_finished():
+                cuts.add(Cut(board.latest_ms(), board.column("received")))
+        return Arrived(self._number, None, int(self._admit.watermark), finished=True)
 
     def _tell(self) -> None:
         totals = self._admit.totals

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from pipeline.runtime import failure
 from pipeline.runtime.shards import Fact
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
@@ -28,9 +31,21 @@ class Output(FixedPartitionedSink[Fact, None]):
         return int(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> OutputPartition:
-        sink = self.open_sink(int(for_part))
-        sink.open(self.deployment)
+        _keep_thread_state()
+        with step("open"):
+            sink = self.open_sink(int(for_part))
+            sink.open(self.deployment)
         return OutputPartition(sink)
+
+
+def _keep_thread_state() -> None:
+    """Keeps Python's record of this thread for as long as the thread lives.
+
+    In a run of several processes the thread belongs to bytewax, which has Python make a record of it for each
+    call and throw it away after. The embedded engine remembers the one that it met first, and crashes when
+    it comes back to it.
+    """
+    ctypes.pythonapi.PyGILState_Ensure()
 
 
 class OutputPartition(StatefulSinkPartition[Fact, None]):
@@ -50,8 +65,10 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
             self._batcher.flush()
 
     def close(self) -> None:
-        self._batcher.flush()
-        for table, counters in self._batcher.counters().items():
-            wrote(table, counters.rows)
-        self._batcher.close()
-        self._sink.close()
+        """Also called while bytewax falls, and an error then would make it abort without a word."""
+        with suppress(Exception) if failure.noted() else step("sink"):
+            self._batcher.flush()
+            for table, counters in self._batcher.counters().items():
+                wrote(table, counters.rows)
+            self._batcher.close()
+            self._sink.close()

@@ -81,8 +81,7 @@ class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
         if resume_state is not None:
             state = unpack("track", resume_state)
             self._track.load(state["track"])
-            self._watermark = np.array(state["watermark"])
-            self._finished = np.array(state["finished"])
+            self._watermark = np.array(state["watermark"])  # finished or not is said anew in every run
 
     def on_batch(self, values: list[Routed]) -> tuple[Iterable[Fact | Counted], bool]:
         pieces = []
@@ -111,7 +110,7 @@ class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
         with step("snapshot"):
             return pack(
                 "track",
-                {"track": self._track.dump(), "watermark": self._watermark, "finished": self._finished},
+                {"track": self._track.dump(), "watermark": self._watermark},
             )
 
 

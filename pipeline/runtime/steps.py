@@ -1,4 +1,4 @@
-"""Where the time goes: CPU seconds per step of the flow, named as in `flow.py`.
+"""Where the time goes: CPU seconds per step of the flow, named as in `flow.py`; and where an error came from.
 
 Measured per batch, never per event, so it costs nothing and is always on.
 """
@@ -9,16 +9,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.runtime import failure
+
 _SECONDS: dict[str, float] = {}
 _ROWS: dict[str, int] = {}
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Adds the CPU time that this thread spends inside to step `name`."""
+    """Adds the CPU time that this thread spends inside to step `name`; notes an error that leaves it."""
     before = time.thread_time()
     try:
         yield
+    except Exception as error:
+        failure.note(error)
+        raise
     finally:
         _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before
 

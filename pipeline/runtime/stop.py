@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import Final
 
 _STOP = threading.Event()
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SHOW_CURSOR: Final = "\x1b[?25h"
+
+
+class StoppedEarly(BaseException):
+    """A stop was asked for before there was anything to stop."""
 
 
 def stopping() -> bool:
@@ -25,13 +35,38 @@ def reset() -> None:
 
 
 def on_signals() -> None:
-    """SIGTERM and SIGINT ask for a stop; a second one ends the process the hard way."""
+    """From now on SIGTERM, SIGINT and SIGHUP ask for a stop; a second one ends the process the hard way."""
+    _handle(_ask)
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stopping():
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop()
 
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """Until the flow runs there is nothing to finish: inside, a signal raises StoppedEarly at once."""
+    _handle(_interrupt)
+    try:
+        yield
+    finally:
+        on_signals()
+
+
+def _handle(handler: object) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may; whoever runs a flow elsewhere calls `stop`
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants to outlive its terminal
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    if stopping():
+        if sys.stderr.isatty():
+            sys.stderr.write(_SHOW_CURSOR)
+            sys.stderr.flush()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    stop()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    stop()
+    raise StoppedEarly
