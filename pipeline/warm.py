@@ -23,6 +23,9 @@ from pipeline.core.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey
 from schemas.mappings import load_mapping
 
+SHARDS: Final = 2
+"""More than one: a single shard is not split, and the kernel that splits would stay cold."""
+
 SHOPPER: Final = b"".join(
     b'{"event_id":"%d","event_at":"2026-01-01T00:0%d:00Z","received_at":"2026-01-01T00:0%d:01Z",'
     b'"event":"%s","visitor_id":"v","user_id":"u","site":"s","url":"https://s/p","referrer":"https://t/",'
@@ -44,7 +47,7 @@ def warm(journeys: Sequence[Journey]) -> float:
     limits = Limits(1_800_000, 86_400_000, False, False)
     track = Track(compile_rules(journeys), limits, 1, Seen(600_000, 1000))
     facts, count = FactTables(journeys), Count(journeys, 0)
-    for pieces, watermark in ((route(events, 1), admitted.watermark), ([], ALL_TIME)):
+    for pieces, watermark in ((route(events, SHARDS), admitted.watermark), ([], ALL_TIME)):
         for emitted in track.apply(pieces, np.array([watermark])):
             facts.sessions(emitted)
             if len(emitted.transitions):

@@ -98,8 +98,10 @@ def reset(
     if settings.state.exists() and not _is_state(settings.state):
         raise BadSettings(
             [
-                f"--state: {settings.state} holds something else than state\n"
-                "  hint: delete it yourself if that is what you want"
+                (
+                    f"--state: {settings.state} holds something else than state\n"
+                    "  hint: delete it yourself if that is what you want"
+                )
             ]
         )
     empty(settings.clickhouse)
