@@ -13,8 +13,8 @@ def markdown(medians: dict[str, Any], events: int, rounds: int, machine: str, co
     lines = [
         "# How fast",
         "",
-        f"W1 with {events:,} events in two files split by visitor; medians of {rounds} rounds in one run, net of",
-        f"start-up. {machine}; commit {commit}; `python -m tests.benchmarks`.",
+        f"W1 with {events:,} events in two files split by visitor; medians of {rounds} rounds in one run,",
+        f"net of start-up. {machine}; commit {commit}; `python -m tests.benchmarks`.",
         "",
         (
             "| contestant | k events/s | k events per CPU second | × batch, by the clock "
