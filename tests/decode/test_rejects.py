@@ -204,7 +204,8 @@ def test_unknown_event_name_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [-1, -0.01, "NaN", "nan", "Infinity", "-inf", "12,50", "n/a", "1_000", 1e12, "100000000000.01"]
+    "value",
+    [-1, -0.01, "NaN", "nan", "Infinity", "-inf", "12,50", ".", "n/a", "1_000", 1e12, "100000000000.01"],
 )
 def test_negative_or_nan_value(value: Any) -> None:
     event = accepted(value=value)
