@@ -13,7 +13,7 @@ from pipeline.cli.compiled import keep_compiled
 
 keep_compiled()  # before any test imports numba
 
-for profile, examples in {"ci": 150, "long": 20_000}.items():
+for profile, examples in {"ci": 60, "long": 20_000}.items():
     settings.register_profile(
         profile,
         max_examples=examples,
