@@ -13,9 +13,8 @@ def main() -> None:
     # only now: these import numba, which reads at once where compiled code is kept
     from pipeline.cli.app import app
     from pipeline.cli.errors import MENDABLE, show
-    from sinks.clickhouse.query import QueryRefused
 
     try:
         app()
-    except (*MENDABLE, QueryRefused) as error:
+    except MENDABLE as error:
         sys.exit(show(error))

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pipeline.core.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
+from pipeline.core.table_files import TableUnreadable
 from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
 from pipeline.runtime.failure import Failure
 from pipeline.runtime.intake import GrownAfterEnd
@@ -37,6 +38,7 @@ MENDABLE: Final = (
     GrownAfterEnd,
     UnknownFileType,
     TooLargeToSort,
+    TableUnreadable,
     SinkRefused,
     SinkUnavailable,
     QueryRefused,
@@ -46,6 +48,7 @@ MENDABLE: Final = (
 )
 
 HINTS: Final = {
+    "TableUnreadable": "the first line of a CSV file names its columns; quotes that open must close",
     "TooManyRejects": "bi.rejected_events says what they lack: name a --mapping that fits, "
     "and begin anew with `pathline reset`",
     "SinkUnavailable": "when it is back, give the same command again: it goes on from its last snapshot",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import faulthandler
 import json
@@ -144,6 +145,10 @@ def _read(said: IO[bytes]) -> str:
 
 
 # --- several processes ------------------------------------------------------------------------------------
+
+
+PR_SET_PDEATHSIG: Final = 1
+"""prctl(2): the signal that this process gets when its parent dies."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +298,8 @@ def receive_task() -> Task:
     a worker that nobody watches would hold the state and the database for ever.
     """
     task = Task(**json.loads(sys.stdin.readline()))
+    with suppress(OSError, AttributeError):  # Linux alone; there it ends even a process that is stopped
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     threading.Thread(target=_end_with_starter, name="lifeline", daemon=True).start()
     return task
 
