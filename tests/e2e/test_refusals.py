@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -129,8 +131,12 @@ def test_a_database_of_another_deployment_is_refused(stream: Stream, tmp_path: P
 def test_two_runs_do_not_share_a_state_folder(stream: Stream, tmp_path: Path) -> None:
     options = ("--epoch", "100ms")
     place = Place(tmp_path, stream(1_500, 11, 3), options, "null", {"PATHLINE_BATCH_ROWS": "5"})
-    with place.in_the_middle(10):
-        place.run("--workers", "2").refused(f"{place.state} is in use by another run")
+    with place.in_the_middle(10) as running:
+        os.kill(running.popen.pid, signal.SIGSTOP)  # so that it cannot finish before the other has begun
+        try:
+            place.run("--workers", "2").refused(f"{place.state} is in use by another run")
+        finally:
+            os.kill(running.popen.pid, signal.SIGCONT)
 
 
 OPEN_IT = """
