@@ -24,6 +24,7 @@ def main() -> None:
             launch.run_worker(flow, epoch(planned.settings), recovery, task.addresses, task.process)
     except BaseException as error:  # a panic of Rust is no Exception
         launch.die_of(error)
+    launch.leave(0)
 
 
 if __name__ == "__main__":

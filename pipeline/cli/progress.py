@@ -17,7 +17,7 @@ from pipeline.runtime.board import Board, Total
 SECONDS_BETWEEN_LINES: Final = 5.0
 """Where the output is no terminal: a line now and then, not a picture."""
 
-LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (0, "s"))
+LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class Progress:
@@ -62,14 +62,12 @@ class Progress:
         self._console.print(self._line(), soft_wrap=True)
 
     def _line(self) -> Text:
-        return Text(
-            describe(
-                self._board.total(),
-                _share_read(self._sizes, self._board),
-                time.monotonic() - self._started,
-                time.time(),
-            )
-        )
+        total = self._board.total()
+        now = time.monotonic()
+        line = describe(total, _share_read(self._sizes, self._board), now - self._started, time.time())
+        if not total.received_now:
+            self._started = now  # worker processes take their time to begin
+        return Text(line)
 
 
 def describe(total: Total, share: float, seconds: float, now: float) -> str:
@@ -87,8 +85,9 @@ def describe(total: Total, share: float, seconds: float, now: float) -> str:
 
 
 def _lag(seconds: float) -> str:
-    size, unit = next((size, unit) for size, unit in LAG_UNITS if seconds >= 2 * size)
-    return f"{max(seconds, 0) // max(size, 1):,.0f} {unit}"
+    seconds = max(seconds, 0)  # a watermark may be ahead of this machine's clock
+    size, unit = next((size, unit) for size, unit in LAG_UNITS if seconds >= 2 * size or unit == "s")
+    return f"{seconds // size:,.0f} {unit}"
 
 
 def _share_read(sizes: list[int], board: Board) -> float:

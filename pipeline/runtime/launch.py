@@ -311,12 +311,18 @@ def _end_with_starter() -> None:
 
 
 def die_of(error: BaseException) -> NoReturn:
-    """Tells the starter what this worker process dies of, and ends it: threads of bytewax that panicked
-    are still about, and would crash an interpreter that takes its leave.
+    """Tells the starter what this worker process dies of, and ends it."""
+    print(Failure.of(error, is_cause=not _is_foreign(error)).dump())  # noqa: T201  a pipe
+    leave(1)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends a worker process at once: threads of bytewax and of the embedded engine may still be about, and
+    would crash an interpreter that takes its time. All that counts has been acknowledged.
     """
-    print(Failure.of(error, is_cause=not _is_foreign(error)).dump(), flush=True)  # noqa: T201  a pipe
+    sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)
 
 
 def _is_foreign(error: BaseException) -> bool:
