@@ -21,6 +21,7 @@ from pipeline.core.route import route
 from pipeline.core.track import Track
 from pipeline.runtime.intake import Arrived, Intake
 from pipeline.runtime.output import Output
+from pipeline.runtime.placing import shard_key
 from pipeline.runtime.shards import Counted, CountLogic, Fact, Routed, Time, TrackLogic
 from pipeline.runtime.steps import step
 
@@ -52,7 +53,7 @@ def build(parts: Parts) -> Dataflow:
         with step("route"):
             pieces = route(events, parts.shards) if events else [None] * parts.shards
         return [
-            (str(shard), Routed(shard, arrived.partition, arrived.watermark, arrived.finished, piece))
+            (shard_key(shard), Routed(shard, arrived.partition, arrived.watermark, arrived.finished, piece))
             for shard, piece in enumerate(pieces)
         ]
 

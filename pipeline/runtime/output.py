@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipeline.runtime import failure
+from pipeline.runtime.placing import shard_of
 from pipeline.runtime.shards import Fact
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
@@ -28,7 +29,7 @@ class Output(FixedPartitionedSink[Fact, None]):
         return [f"{part:03d}" for part in range(self.parts)]
 
     def part_fn(self, item_key: str) -> int:
-        return int(item_key)
+        return shard_of(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> OutputPartition:
         _keep_thread_state()

@@ -13,11 +13,14 @@ from pipeline.runtime import failure
 
 _SECONDS: dict[str, float] = {}
 _ROWS: dict[str, int] = {}
+_BEGAN: list[tuple[float, float]] = []
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
     """Adds the CPU time that this thread spends inside to step `name`; notes an error that leaves it."""
+    if not _BEGAN:
+        _BEGAN.append((time.time(), time.process_time()))
     before = time.thread_time()
     try:
         yield
@@ -26,6 +29,13 @@ def step(name: str) -> Iterator[None]:
         raise
     finally:
         _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before
+
+
+def began() -> tuple[float, float]:
+    """When the first step of this process began: by the clock, and in CPU seconds of the process. What is
+    before is start-up; processes that look for each other may take a second of it.
+    """
+    return _BEGAN[0] if _BEGAN else (time.time(), time.process_time())
 
 
 def wrote(table: str, rows: int) -> None:

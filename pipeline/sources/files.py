@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core.decode import Decoder
 from pipeline.sources.blocks import Block, Reader
@@ -23,6 +24,11 @@ BLOCK_BYTES: Final = 8 << 20
 
 PADDING: Final = 64
 """Bytes after a block, so that kernels may look a word ahead."""
+
+STRETCH_BYTES: Final = 1 << 16
+"""A block's end is searched for its last newline in stretches of so many."""
+
+NEWLINE: Final = 10
 
 HEAD_BYTES: Final = 256
 """Of a file's beginning, kept to know it again: a name may come to mean another file (rotated logs)."""
@@ -38,17 +44,21 @@ class BadInput(Exception):  # noqa: N818  the word that users read
 
 
 class JsonLinesReader:
-    """JSON lines. With `growing` a last line without its newline is left for later: it is being written."""
+    """JSON lines. With `growing` a last line without its newline is left for later: it is being written.
 
-    def __init__(self, path: Path, decoder: Decoder, *, growing: bool) -> None:
+    With `reuse` the bytes of a block are good only until the next one is read.
+    """
+
+    def __init__(self, path: Path, decoder: Decoder, *, growing: bool, reuse: bool = True) -> None:
         self._decoder = decoder
         self._growing = growing
+        self._reuse = reuse
         self._plain = path.open("rb", buffering=0)
         self._file = self._plain if path.suffix != ".gz" else gzip.GzipFile(fileobj=self._plain)
-        self._block = np.zeros(PADDING, np.uint8)
+        self._block = np.empty(0, np.uint8)
         self._begin = 0
         self._end = 0  # of the whole lines in the block
-        self._rest = b""
+        self._filled = 0  # bytes of it that were read: after the whole lines the beginning of one more
         self._offset = 0
         self._line = 1
         self._done = False
@@ -79,51 +89,52 @@ class JsonLinesReader:
 
     def _fill(self) -> None:
         """Reads on until there is at least one whole line, or the end."""
-        pieces = [self._rest]
-        size = len(self._rest)
-        while True:
-            piece = self._more(BLOCK_BYTES)
-            if not piece:
+        filled = self._start_block()
+        whole = 0
+        while not whole:
+            size = self._more(filled, BLOCK_BYTES)
+            if not size:
                 self._done = True
                 break
-            cut = piece.rfind(b"\n")
-            pieces.append(piece)
-            size += len(piece)
-            if cut >= 0:
-                break
-            if size > 4 * RECORD_BYTES_MAX:
-                pieces, size = self._drop_middle(pieces)
-        data = b"".join(pieces)
-        cut = len(data) if self._done and not self._growing else data.rfind(b"\n") + 1
-        whole, self._rest = data[:cut], data[cut:]
+            whole = _end_of_lines(self._block, filled, filled + size)
+            filled += size
+            if not whole and filled > 4 * RECORD_BYTES_MAX:  # a line far too long will be rejected:
+                self._dropped += filled - 2 * RECORD_BYTES_MAX  # its beginning is all that is kept of it
+                filled = 2 * RECORD_BYTES_MAX
+        if self._done and not self._growing:
+            self._lent = int(filled > 0 and self._block[filled - 1] != NEWLINE)
+            self._block[filled : filled + self._lent] = NEWLINE
+            filled += self._lent
+            whole = filled
         if not self._head:
-            self._head = whole[:HEAD_BYTES]
-        self._lent = int(whole != b"" and not whole.endswith(b"\n"))
-        whole += b"\n" * self._lent
-        self._block = np.frombuffer(whole + bytes(PADDING), np.uint8)
-        self._begin, self._end = 0, len(whole)
+            self._head = self._block[: min(whole, HEAD_BYTES)].tobytes()
+        self._begin, self._end, self._filled = 0, whole, filled
 
-    def _more(self, size: int) -> bytes:
+    def _start_block(self) -> int:
+        """A block that begins with what was left of the last one; returns the bytes of that."""
+        rest = self._block[self._end : self._filled].copy()
+        if not (self._reuse and len(self._block)):
+            self._block = np.zeros(4 * RECORD_BYTES_MAX + BLOCK_BYTES + PADDING, np.uint8)
+        self._block[: len(rest)] = rest
+        return len(rest)
+
+    def _more(self, at: int, size: int) -> int:
+        """Reads at most `size` bytes to `at` of the block."""
         try:
-            return self._file.read(size) or b""
+            return self._file.readinto(memoryview(self._block[at : at + size])) or 0
         except (OSError, EOFError, zlib.error) as error:
             raise BadInput(
                 f"--input: {self._path}: cannot be read: {error}",
                 "mend the file, then give the same command again: it goes on from its last snapshot",
             ) from None
 
-    def _drop_middle(self, pieces: list[bytes]) -> tuple[list[bytes], int]:
-        """A line that is far too long will be rejected: its beginning is all that is kept of it."""
-        kept = b"".join(pieces)
-        self._dropped += len(kept) - 2 * RECORD_BYTES_MAX
-        return [kept[: 2 * RECORD_BYTES_MAX]], 2 * RECORD_BYTES_MAX
-
     def dump(self) -> dict[str, Any]:
         return {"offset": self._offset, "line": self._line, "head": self._head}
 
     def load(self, state: dict[str, Any]) -> None:
         self._offset, self._line, head = state["offset"], state["line"], state["head"]
-        found = self._more(len(head))
+        self._start_block()
+        found = self._block[: self._more(0, len(head))].tobytes()
         ends_before = self._file is self._plain and self._path.stat().st_size < self._offset
         if found != head or ends_before:
             raise BadInput(
@@ -137,6 +148,16 @@ class JsonLinesReader:
     def close(self) -> None:
         self._file.close()
         self._plain.close()
+
+
+def _end_of_lines(block: NDArray[np.uint8], begin: int, end: int) -> int:
+    """Where the last whole line among the bytes from `begin` to `end` ends, or 0."""
+    for stop in range(end, begin, -STRETCH_BYTES):
+        start = max(begin, stop - STRETCH_BYTES)
+        found = block[start:stop].tobytes().rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+    return 0
 
 
 LINES: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
@@ -162,7 +183,7 @@ def is_lines(path: Path) -> bool:
 def open_reader(path: Path, decoder: Decoder, *, growing: bool, ordered: bool) -> Reader:
     """The reader for a file by its name; `ordered` hands its records out in order of event time."""
     if is_lines(path):
-        reader: Reader = JsonLinesReader(path, decoder, growing=growing)
+        reader: Reader = JsonLinesReader(path, decoder, growing=growing, reuse=not ordered)
     else:
         from pipeline.sources.tables import TabularReader
 
