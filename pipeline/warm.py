@@ -53,6 +53,8 @@ def warm(journeys: Sequence[Journey]) -> float:
             if len(emitted.transitions):
                 facts.transitions(emitted)
             count.apply([Increments(emitted.counts.copy(), emitted.state.words.known)], watermark)
+        for emitted in track.tell():
+            facts.sessions(emitted)
         track.load(track.dump())
         count.load(count.dump())
     admit.load(admit.dump())

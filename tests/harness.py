@@ -60,14 +60,16 @@ class Way:
     """How the records are read, which must not matter.
 
     `batches` are (partition, number of records), in an order; None: each partition at once. Every `apart`-th
-    batch the shards get what was read since. Before the batches in `restarts` everything stateful is dumped,
-    thrown away and loaded. Before batch `crash` all is lost since the last of these (or the start), but for
-    the rows that were written, and what is left is read in pieces of `then`.
+    batch the shards get what was read since. After every `told`-th they
+    tell of the sessions that are open. Before the batches in `restarts` everything stateful is dumped, thrown
+    away and loaded. Before batch `crash` all is lost since the last of these (or the start), but for the rows
+    that were written, and what is left is read in pieces of `then`.
     """
 
     batches: Sequence[tuple[int, int]] | None = None
     shards: int = 1
     apart: int = 1
+    told: int = 1
     restarts: Collection[int] = ()
     crash: int | None = None
     then: int = 1
@@ -196,6 +198,12 @@ class Core:
             if counted is not None:
                 self.sink.write("funnel_minute", counted)
 
+    def tell(self, *, stale: bool = False) -> None:
+        """The shards tell of their open sessions."""
+        for track in self.tracks:
+            for emitted in track.tell(stale=stale):
+                self.sink.write("sessions", self.facts.sessions(emitted))
+
     def save(self) -> list[bytes]:
         """All state at the end of an epoch: nothing waits at the doors."""
         self.advance(self.time())
@@ -246,6 +254,8 @@ def drive(
         core.read(partition, size)
         if step % way.apart == 0:
             core.advance(core.time())
+        if step % way.told == 0:
+            core.tell()
     while len(core.finished) < len(lines):
         for partition in range(len(lines)):
             core.read(partition, way.then)
@@ -253,6 +263,7 @@ def drive(
     core.load(core.save())
     if settings.end == "replay":
         core.advance(np.full(core.lanes, ALL_TIME))
+    core.tell(stale=True)
     return core
 
 

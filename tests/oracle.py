@@ -218,23 +218,10 @@ def walk_visitor(
         session.closed_at = min(expires_at, next_start)
         session.is_closed = following is not None or expires_at < time
         passed = min(time, next_start if next_start <= expires_at else expires_at + 1)
-        if not session.is_closed:
-            passed = forget_unwritten(session, passed, journeys)
         walks = [Walk(journey, session, rows) for journey in journeys]
         for walk in walks:
             walk.run(passed)
         write_session(session, walks, rows)
-
-
-def forget_unwritten(session: Session, time: float, journeys: Sequence[Journey]) -> float:
-    """An open session's row says what it was when last written: at its start, a transition or a timer.
-
-    Events after that are dropped here; returns the time up to which timers have fired by then.
-    """
-    trial = [Walk(journey, session, Rows()) for journey in journeys]
-    written_at = max([session.started_at, *(at for walk in trial for at in walk.run(time))])
-    session.events = [event for event in session.events if event["event_at"] <= written_at]
-    return written_at + 1
 
 
 def split_reason(session: Session, event: Row, settings: Settings) -> str:

@@ -57,13 +57,12 @@ class Walk:
         self.visits: list[Visit] = []
         self.furthest = 0
         self.fired = 0
-        self.changed_at: list[int] = []
         self.won: Row | None = None  # the event that reached the conversion stage first
 
-    def run(self, time: float) -> list[int]:
+    def run(self, time: float) -> None:
         """Apply the events in this journey's order, that of the session but lower stages first at one time.
 
-        Timers whose deadline lies before `time` fire, each in its place. Returns the times of the changes.
+        Timers whose deadline lies before `time` fire, each in its place.
         """
         ranked = [(self.rank_of(event), event) for event in self.session.events]
         ranked.sort(key=lambda one: (one[1]["event_at"], one[0]))  # stable
@@ -76,7 +75,6 @@ class Walk:
         for visit in self.visits:
             names = self.session.name | self.names | {"person_id": visit.person_id}
             self.rows.visits.append(names | visit.row())
-        return self.changed_at
 
     def rank_of(self, event: Row) -> int:
         return max(
@@ -93,7 +91,6 @@ class Walk:
             visit.has_fired = True
             visit.end(visit.deadline_at, "abandoned")
             self.fired += 1
-            self.changed_at.append(visit.deadline_at)
             self.count(visit.deadline_at, visit, abandoned=1)
 
     def apply(self, event: Row, rank: int) -> None:
@@ -132,7 +129,6 @@ class Walk:
         elif left:
             left.end(at, "advanced")
             self.count(at, left, advanced=1, recovered=int(left.has_fired))
-        self.changed_at.append(at)
         self.write_transition(event, left, visit, kind, passed)
         self.visits.append(visit)
         self.furthest = max(self.furthest, to_rank)

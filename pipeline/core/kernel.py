@@ -36,6 +36,7 @@ from pipeline.core.layout import (
     SESSION_CLOSED,
     SESSION_CONTINUATION,
     SESSION_HAS_USER,
+    SESSION_STALE,
     SITE,
     SKIP,
     TEXT_UNIT,
@@ -84,15 +85,13 @@ def _person(heap, session):  # type: ignore[no-untyped-def]
 
 @inlined
 def _emit(slots, out, slot):  # type: ignore[no-untyped-def]
-    """Puts the session as it stands now into the output, in place of what was said of it just before."""
+    """Puts the session as it stands now into the output."""
     session = slots.sessions[slot]
+    session.flags &= uint16(~SESSION_STALE & 0xFFFF)
     closed = session.flags & SESSION_CLOSED
-    row = out.sizes[OUT_SESSIONS] - 1
-    if row < 0 or out.sessions[row].slot != slot:
-        row += 1
-        out.sizes[OUT_SESSIONS] = row + 1
+    row = out.sizes[OUT_SESSIONS]
+    out.sizes[OUT_SESSIONS] = row + 1
     told = out.sessions[row]
-    told.slot = -1 if closed else slot
     told.started_at = session.started_at
     told.ended_at = session.started_at + int64(session.ended_ms)
     told.visitor = where(slots.heap, session.visitor)
@@ -433,11 +432,14 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
                         if rows.match[order[k], j] == rank:
                             changed |= _step(slots, rules, out, rows, order[k], slot, j, ids, scratch)
             i = tie
-        if changed:
-            _emit(slots, out, slot)
         if passes and who < 0:
+            _emit(slots, out, slot)
             free_slot(slots, slot)
             slot = int64(-1)
+        elif changed:
+            slots.untold[slot >> 6] |= uint64(1) << uint64(slot & 63)
+        else:
+            slots.sessions[slot].flags |= uint16(SESSION_STALE)
     if slot >= 0:
         set_due(slots, slot, when)
 
@@ -500,3 +502,25 @@ def advance(slots, rules, limits, out, rows, order, lanes, entries, seen_sizes, 
             lane = int64(slots.sessions[slot].lane)
         _visitor(slots, rules, limits, out, rows, order, start, kept, slot, lane, until[lane], ids, scratch)
         start = stop
+
+
+@njit(cache=True, nogil=True)
+def tell(slots, out, word, stale):  # type: ignore[no-untyped-def]
+    """Puts the open sessions that have changed since a row told of them into the output, with `stale` also
+    those that have only had events, from `word` of `untold` on, until it is full; returns the word to go on
+    with, or -1.
+    """
+    slots, out = lend_slots(slots), lend_out(out)
+    for at in range(word, slots.untold.shape[0]):
+        bits = slots.untold[at]
+        if bits == 0 and not stale:
+            continue
+        if out.sizes[OUT_SESSIONS] + 64 > out.sessions.shape[0]:
+            return at
+        slots.untold[at] = 0
+        for slot in range(64 * at, 64 * at + 64):
+            session = slots.sessions[slot]
+            is_stale = stale and session.key != 0 and session.flags & SESSION_STALE
+            if is_stale or bits >> uint64(slot & 63) & uint64(1):
+                _emit(slots, out, slot)
+    return -1

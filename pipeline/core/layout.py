@@ -57,7 +57,6 @@ SESSION_OUT: Final = np.dtype(
         ("version", np.uint32),
         ("events", np.uint32),
         ("context", np.int32),
-        ("slot", np.int32),  # while it is the last row of an open session, else -1
         ("lane", np.uint16),
         ("flags", np.uint16),
     ]
@@ -128,6 +127,7 @@ FIRED_MAX: Final = 65_520
 SESSION_CLOSED: Final = 1
 SESSION_CONTINUATION: Final = 2
 SESSION_HAS_USER: Final = 4
+SESSION_STALE: Final = 8  # events came that changed no stage, and no row tells of them yet
 
 VISIT_FIRED: Final = 1  # the timer of the current stage has fired
 VISIT_CONVERTED: Final = 2
@@ -167,6 +167,7 @@ class Slots(NamedTuple):
     visits: NDArray[np.void]  # VISIT[capacity, J]
     due: NDArray[np.uint32]  # [capacity] second in which time alone next changes the session
     due_least: NDArray[np.uint32]  # [blocks] no session of the block is due before
+    untold: NDArray[np.uint64]  # a bit per slot: the session has changed since a row told of it
     key_index: NDArray[np.int32]  # open addressing: key -> 1 + slot
     heap: NDArray[np.uint8]  # text
     contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]

@@ -15,6 +15,7 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
         borrowed(x.visits),
         borrowed(x.due),
         borrowed(x.due_least),
+        borrowed(x.untold),
         borrowed(x.key_index),
         borrowed(x.heap),
         borrowed(x.contexts),

@@ -109,6 +109,7 @@ def free_slot(slots, slot):  # type: ignore[no-untyped-def]
             hole = at
     slots.key_index[hole] = 0
     slots.due[slot] = NO_DUE
+    slots.untold[slot >> 6] &= ~(uint64(1) << uint64(slot & 63))
     slots.sessions[slot].key = 0
     slots.sessions[slot].context = slots.sizes[FREE_HEAD]
     slots.sizes[FREE_HEAD] = slot

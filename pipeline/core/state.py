@@ -63,7 +63,7 @@ class ShardState:
     def bytes_without_text(self) -> int:
         """Bytes allocated for sessions, stages, timers and the index: all but text and words."""
         s = self.slots
-        arrays = (s.sessions, s.visits, s.due, s.due_least, s.key_index)
+        arrays = (s.sessions, s.visits, s.due, s.due_least, s.untold, s.key_index)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -104,6 +104,7 @@ class ShardState:
             for array in (s.sessions, s.visits, s.due):
                 array.resize((grown, *array.shape[1:]), refcheck=False)
             s.due_least.resize(grown // DUE_BLOCK, refcheck=False)
+            s.untold.resize(grown // 64, refcheck=False)
             s.due[capacity:] = NO_DUE
             s.due_least[capacity // DUE_BLOCK :] = NO_DUE
             s.sessions["context"][capacity:] = np.arange(capacity + 1, grown + 1)
@@ -168,6 +169,7 @@ class ShardState:
         return {
             "sessions": sessions,
             "visits": s.visits[used],
+            "untold": _bits(s.untold)[used],
             "heap": heap[:alive],
             "contexts": s.contexts[: int(s.sizes[CONTEXTS_USED])],
             "words": self.words.known,
@@ -183,6 +185,9 @@ class ShardState:
         s = state.slots
         s.sessions[:n] = sessions
         s.visits[:n] = dumped["visits"]
+        bits = np.zeros(len(s.sessions), np.uint8)
+        bits[:n] = dumped["untold"]
+        s.untold[:] = np.packbits(bits, bitorder="little").view(np.uint64)
         s.sizes[FREE] -= n
         s.sizes[FREE_HEAD] = n if n < len(s.sessions) else -1
         file_all(s.sessions, s.key_index)
@@ -203,6 +208,11 @@ def _blocks(slots: int) -> int:
     return -(-slots // DUE_BLOCK)
 
 
+def _bits(untold: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """The bits of `untold`, one item each."""
+    return np.unpackbits(untold.view(np.uint8), bitorder="little")
+
+
 def _empty(journeys: int, heap_bytes: int, contexts: int) -> Slots:
     """Slots without sessions; the first unit of the heap stays empty, because 0 is no text."""
     return Slots(
@@ -210,6 +220,7 @@ def _empty(journeys: int, heap_bytes: int, contexts: int) -> Slots:
         visits=np.zeros((0, journeys), VISIT),
         due=np.zeros(0, np.uint32),
         due_least=np.zeros(0, np.uint32),
+        untold=np.zeros(0, np.uint64),
         key_index=np.zeros(8, np.int32),
         heap=np.zeros(heap_bytes, np.uint8),
         contexts=np.zeros((contexts, CONTEXT_WORDS), np.int32),

@@ -109,6 +109,20 @@ class Track:
                 left = left[:0]
         self.state.tidy()
 
+    def tell(self, *, stale: bool = False) -> Iterable[Emitted]:
+        """The open sessions that have changed since a row told of them: by a start, a transition or a timer;
+        with `stale` also those that have only had more events.
+
+        A session that is closed is told at once. How often the others are is the caller's choice, as long as
+        the stale ones are told in the end.
+        """
+        nothing = room(0, self.state.journeys, (0, 0, 0, 0), [""])
+        word = 0
+        while word >= 0:
+            out = _out(kernel.EXPIRE_ROWS, 0, self.state.journeys)
+            word = kernel.tell(self.state.slots, out, word, stale)
+            yield from self._emit(out, nothing)
+
     def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
         """All events at hand as one batch in the shard's words, and the rows to apply, by visitor."""
         parts = [(piece.events, piece.index) for piece in slices if len(piece)]
