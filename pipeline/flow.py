@@ -32,7 +32,6 @@ class Parts:
 
     intake: Intake
     enrich: Enrich
-    shards: int
     time: Time
     track: Callable[[], Track]
     facts: FactTables
@@ -50,11 +49,12 @@ def build(parts: Parts) -> Dataflow:
 
     def routed(item: tuple[Arrived, Events | None]) -> list[tuple[str, Routed]]:
         arrived, events = item
+        shards = parts.time.shards_of(arrived.partition)
         with step("route"):
-            pieces = route(events, parts.shards) if events else [None] * parts.shards
+            pieces = route(events, len(shards)) if events else [None] * len(shards)
         return [
             (shard_key(shard), Routed(shard, arrived.partition, arrived.watermark, arrived.finished, piece))
-            for shard, piece in enumerate(pieces)
+            for shard, piece in zip(shards, pieces, strict=True)
         ]
 
     def set_aside(arrived: Arrived) -> list[tuple[str, Fact]]:

@@ -168,7 +168,7 @@ def parts(plan: Plan) -> Parts:
         settings.split_on_campaign,
     )
     partitions = len(settings.input)
-    time = Time(partitions, plan.lanes_per_partition, closes=not settings.until_drained)
+    time = Time(partitions, settings.shards, plan.lanes_per_partition, closes=not settings.until_drained)
 
     def track() -> Track:
         copies = partitions > 1 and not plan.lanes_per_partition
@@ -178,7 +178,6 @@ def parts(plan: Plan) -> Parts:
     return Parts(
         intake=_intake(plan),
         enrich=Enrich(journeys),
-        shards=settings.shards,
         time=time,
         track=track,
         facts=FactTables(journeys),

@@ -238,15 +238,21 @@ FROM ({AGGREGATE})
 QUESTIONS = {"by_stage": BY_STAGE, "matrix": MATRIX, "aggregate": AGGREGATE, "hash": HASH}
 
 
-def _ask(paths: Sequence[str]) -> dict[str, list[list[object]]]:
-    from chdb.session import Session
-
+def steps(paths: Sequence[str]) -> str:
+    """The statement that makes `w1.steps` of the stream in `paths`."""
     columns = "visitor_id String, ts String, event String, device String"
     files = " UNION ALL ".join(f"SELECT * FROM file('{path}', JSONEachRow, '{columns}')" for path in paths)
     events = ", ".join(f"'{event}'" for event in STAGES)
+    return STEPS.format(events=events, stages=", ".join(map(str, STAGES.values())), files=files)
+
+
+def ask(making: str) -> dict[str, list[list[object]]]:
+    """The answers from `w1.steps`, which the statement `making` makes. One engine per process."""
+    from chdb.session import Session
+
     session = Session()
     session.query("CREATE DATABASE w1")
-    session.query(STEPS.format(events=events, stages=", ".join(map(str, STAGES.values())), files=files))
+    session.query(making)
     plain = "SETTINGS output_format_json_quote_64bit_integers = 0"
     return {
         name: json.loads(session.query(f"{question} {plain}", "JSONCompact").bytes())["data"]
@@ -260,7 +266,7 @@ def main(arguments: Sequence[str]) -> None:
         case ["write", sessions, seed, *paths] if paths:
             print(write([Path(path) for path in paths], int(sessions), int(seed)), "events")
         case ["answer", *paths] if paths:
-            print(json.dumps(_ask(paths)))
+            print(json.dumps(ask(steps(paths))))
         case _:
             sys.exit(__doc__)
 

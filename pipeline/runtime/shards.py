@@ -20,7 +20,6 @@ from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track import ALL_TIME, Track
 from pipeline.runtime.steps import step
 
-
 TELL_EVERY = timedelta(seconds=1)
 """How old a row about an open session may be: in a replay a session changes many times a second, and each row
 that is left out costs neither the sink nor the database anything.
@@ -52,7 +51,8 @@ class Fact:
         stream = pa.BufferOutputStream()
         with pa.ipc.new_stream(stream, self.rows.schema) as writer:
             writer.write_batch(self.rows)
-        return stream.getvalue().to_pybytes()
+        written: bytes = stream.getvalue().to_pybytes()
+        return written
 
     def __reduce__(self) -> tuple[object, ...]:
         return _arrived, (self.table, self._stream)
@@ -75,15 +75,33 @@ class Counted:
 
 @dataclass(frozen=True)
 class Time:
-    """How the time of visitors follows from that of the partitions."""
+    """How the time of visitors follows from that of the partitions, and in which shards the visitors of one
+    may be: in any, or, where each has all records in one partition, in a group of them. A group lives in
+    the process that reads its partitions as often as the numbers allow: then no event changes process.
+    """
 
     partitions: int
+    shards: int
     per_partition: bool  # else the least of all
     closes: bool  # at the end all time passes (a replay); else it stays where it is (drained)
 
     @property
     def lanes(self) -> int:
         return self.partitions if self.per_partition else 1
+
+    @cached_property
+    def groups(self) -> int:
+        """Equal groups of shards, none of them without a partition."""
+        most = min(self.partitions, self.shards) if self.per_partition else 1
+        return next(groups for groups in range(max(most, 1), 0, -1) if self.shards % groups == 0)
+
+    def shards_of(self, partition: int) -> range:
+        """Where the visitors of a partition are."""
+        return range(partition % self.groups, self.shards, self.groups)
+
+    def least(self, lanes: NDArray[np.int64], shard: int) -> int:
+        """The least watermark of those that the visitors of a shard follow."""
+        return int(lanes[shard % self.groups :: self.groups].min())
 
     def lanes_at(self, watermark: NDArray[np.int64], finished: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The watermark of each lane from those of the partitions."""
@@ -130,7 +148,7 @@ class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
                     if len(emitted.transitions):
                         out.append(Fact("transitions", self._facts.transitions(emitted)))
                     increments.append(Increments(emitted.counts.copy(), emitted.state.words.known))
-        out.append(Counted(self._shard, increments, int(lanes.min())))
+        out.append(Counted(self._shard, increments, self._time.least(lanes, self._shard)))
         if self._tell_at is None:
             self._tell_at = datetime.now(UTC) + TELL_EVERY
         return out, StatefulBatchLogic.RETAIN

@@ -121,7 +121,7 @@ class JsonLinesReader:
     def _more(self, at: int, size: int) -> int:
         """Reads at most `size` bytes to `at` of the block."""
         try:
-            return self._file.readinto(memoryview(self._block[at : at + size])) or 0
+            return self._file.readinto(self._block[at : at + size].data) or 0
         except (OSError, EOFError, zlib.error) as error:
             raise BadInput(
                 f"--input: {self._path}: cannot be read: {error}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import itertools
 import json
 import os
 import platform
@@ -19,12 +20,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests import w1
-from tests.benchmarks.report import markdown
+from tests.benchmarks.report import BATCH, markdown
 
 HERE = Path(__file__).parent
+QUERIES = {BATCH: "specified", "the same, leaner": "lean"}
+ANYWHERE = {"visitor": "", "none": ", visitors in any file"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,10 @@ class Took:
     rows: int = 0
 
 
-def batch_query(files: list[Path], events: int) -> Took:
+def batch_query(kind: str, files: list[Path], events: int) -> Took:
     """The answers to W1 by chDB in one process, timed by itself."""
     out = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.batch", *map(str, files)],
+        [sys.executable, "-m", "tests.benchmarks.batch", kind, *map(str, files)],
         check=True,
         capture_output=True,
         text=True,
@@ -50,7 +54,9 @@ def batch_query(files: list[Path], events: int) -> Took:
     return Took(took["wall"], took["cpu"], {})
 
 
-def pathline(files: list[Path], *, journey: str, sink: str, workers: int, shards: int) -> Callable[[], Took]:
+def pathline(
+    files: list[Path], *, journey: str, sink: str, workers: int, shards: int, by: str = "visitor"
+) -> Callable[[], Took]:
     """A contestant: the command line on `files`, in a fresh folder each time."""
 
     def run() -> Took:
@@ -61,7 +67,7 @@ def pathline(files: list[Path], *, journey: str, sink: str, workers: int, shards
             subprocess.run(
                 [
                     sys.executable, "-c", "from pipeline.cli import main; main()", "run", *inputs,
-                    "--mapping", "w1", "--journey", journey, "--clickhouse", dsn,
+                    "--mapping", "w1", "--journey", journey, "--clickhouse", dsn, "--partitioned-by", by,
                     "--state", str(folder / "state"), "--workers", str(workers), "--shards", str(shards),
                 ],
                 check=True, stderr=subprocess.DEVNULL,
@@ -90,21 +96,22 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shards", type=int, default=8)
-    parser.add_argument("--only", help="contestants whose name contains this (the batch query always runs)")
+    parser.add_argument("--only", help="contestants whose name contains this (the batch queries always run)")
     parser.add_argument("--report", type=Path, default=HERE / "RESULTS.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pathline-w1-") as folder:
         files = [Path(folder) / f"w1-{k}.jsonl" for k in range(2)]
         events = w1.write(files, arguments.sessions)
-        contestants = {"batch query (chDB)": lambda: batch_query(files, events)}
-        for journey in ("w1", "checkout"):
-            for sink in ("null", "chdb"):
-                for workers in (1, 2):
-                    name = f"{journey}, {sink}, {workers} process{'es' if workers > 1 else ''}"
-                    if arguments.only is None or arguments.only in name:
-                        contestants[name] = pathline(
-                            files, journey=journey, sink=sink, workers=workers, shards=arguments.shards
-                        )
+        contestants = {name: partial(batch_query, kind, files, events) for name, kind in QUERIES.items()}
+        for journey, sink, workers, by in itertools.product(
+            ("w1", "checkout"), ("null", "chdb"), (1, 2), ("visitor", "none")
+        ):
+            name = f"{journey}, {sink}, {workers} process{'es' if workers > 1 else ''}{ANYWHERE[by]}"
+            asked = arguments.only is None or arguments.only in name
+            if asked and (by == "visitor" or (journey, sink) == ("w1", "null")):
+                contestants[name] = pathline(
+                    files, journey=journey, sink=sink, workers=workers, shards=arguments.shards, by=by
+                )
         taken: dict[str, list[Took]] = {name: [] for name in contestants}
         for number in range(arguments.rounds + 1):
             for name, run in contestants.items():

@@ -6,12 +6,14 @@ import threading
 from collections import defaultdict
 
 import bytewax.operators as op
+import numpy as np
 import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from pipeline.runtime.placing import shard_key, shard_of
+from pipeline.runtime.shards import Time
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
@@ -39,3 +41,25 @@ def test_shards_are_dealt_out_in_turn(workers: int) -> None:
 def test_a_key_tells_its_shard() -> None:
     assert [shard_of(shard_key(shard)) for shard in range(100)] == list(range(100))
     assert shard_of("3") == 3
+
+
+@pytest.mark.parametrize(
+    ("partitions", "shards", "groups"), [(1, 8, 1), (2, 8, 2), (3, 8, 2), (5, 6, 3), (9, 4, 4)]
+)
+def test_partitions_with_visitors_of_their_own_share_the_shards(
+    partitions: int, shards: int, groups: int
+) -> None:
+    time = Time(partitions, shards, per_partition=True, closes=True)
+    assert time.groups == groups
+    own = [set(time.shards_of(partition)) for partition in range(partitions)]
+    assert set.union(*own) == set(range(shards)), "no shard is idle"
+    watermarks = np.arange(100, 100 + partitions)
+    for shard in range(shards):
+        followed = [watermarks[partition] for partition in range(partitions) if shard in own[partition]]
+        assert time.least(watermarks, shard) == min(followed)
+
+
+def test_where_visitors_may_be_anywhere_so_may_their_shards() -> None:
+    time = Time(3, 8, per_partition=False, closes=True)
+    assert [set(time.shards_of(partition)) for partition in range(3)] == [set(range(8))] * 3
+    assert time.least(np.array([7]), shard=5) == 7
