@@ -1,5 +1,6 @@
 """Which process a shard lives in. bytewax places a key by its hash; the keys of shards are chosen so that
-shard s lands on worker s modulo their number. By chance alone two processes would share eight shards six to two.
+shard s lands on worker s modulo their number. By chance alone two processes would share eight shards
+six to two.
 
 The rule of bytewax 0.21 (`stateful_batch`, `partition` in its src/): the SipHash-1-3 of the key with keys of
 zero, as Rust's standard library hashes a string, modulo the number of workers.

@@ -110,7 +110,7 @@ def test_those_that_wait_sleep_and_those_that_end_let_the_others_go_on(
 
 
 def test_processes_read_in_the_order_of_time_together(apart: tuple[Path, ...], tmp_path: Path) -> None:
-    """They share the board: while the first hour is being read, the third is only looked at; and nobody
+    """They share the board: while the first hour is being read, the third is only looked into; and nobody
     waits for ever.
     """
     env = {"PATHLINE_BATCH_ROWS": str(BATCH_ROWS), "PATHLINE_LOOK_AHEAD": "1m"}
@@ -124,4 +124,5 @@ def test_processes_read_in_the_order_of_time_together(apart: tuple[Path, ...], t
     ended = running.ended().clean()
     whole = sum(len(file.read_bytes().splitlines()) for file in apart)
     assert f"finished: {whole:,} of {whole:,}" in ended.said
-    assert set(looked) == {BATCH_ROWS}
+    assert looked
+    assert max(looked) <= 2 * BATCH_ROWS, "no batch is read that begins too far ahead"
