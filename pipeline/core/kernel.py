@@ -14,6 +14,7 @@ from pipeline.core.layout import (
     ABANDONED,
     ADVANCE,
     ADVANCED,
+    AMOUNTS_USED,
     CAMPAIGN,
     CHANNEL,
     CONVERTED,
@@ -106,8 +107,9 @@ def _emit(slots, out, slot):  # type: ignore[no-untyped-def]
     for j in range(slots.visits.shape[1]):
         visit, stands = slots.visits[slot, j], out.visits[row, j]
         stands.path = visit.path
-        stands.value_e4 = visit.value_e4
-        stands.currency = visit.currency
+        amount = slots.amounts[visit.amount]
+        stands.value_e4 = amount.value_e4
+        stands.currency = amount.currency
         stands.context = visit.context
         stands.entered_ms = visit.entered_ms
         stands.deadline_ms = visit.deadline_ms
@@ -176,8 +178,7 @@ def _open(slots, rows, row, slot, flags, lane):  # type: ignore[no-untyped-def]
     for j in range(slots.visits.shape[1]):
         visit = slots.visits[slot, j]
         visit.path = 0
-        visit.value_e4 = 0
-        visit.currency = 0
+        visit.amount = 0
         visit.context = 0
         visit.entered_ms = 0
         visit.deadline_ms = NO_DEADLINE
@@ -272,11 +273,14 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
     _tell(slots, out, j, to_rank, ENTERED, at, context)
     if to_rank == rules.conversion[j] and not visit.flags & VISIT_CONVERTED:
         visit.flags |= uint8(VISIT_CONVERTED)
-        visit.value_e4 = rows.value_e4[row]
-        visit.currency = rows.words[row, CURRENCY]
+        visit.amount = slots.sizes[AMOUNTS_USED]
+        slots.sizes[AMOUNTS_USED] += 1
+        amount = slots.amounts[visit.amount]
+        amount.value_e4 = rows.value_e4[row]
+        amount.currency = rows.words[row, CURRENCY]
         _count(
             slots.contexts, out.counts, out.sizes,
-            int64(j), int64(to_rank), int64(CONVERTED), at, context, int64(visit.currency), visit.value_e4,
+            int64(j), int64(to_rank), int64(CONVERTED), at, context, int64(amount.currency), amount.value_e4,
         )  # fmt: skip
 
     steps = visit.sequence - 1

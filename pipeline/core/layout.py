@@ -34,8 +34,7 @@ SESSION: Final = np.dtype(
 VISIT: Final = np.dtype(
     [
         ("path", np.uint64),  # 4 bits a step, oldest lowest
-        ("value_e4", np.int64),
-        ("currency", np.int32),
+        ("amount", np.int32),  # of the conversion: a row of the table of amounts, 0 for none
         ("context", np.int32),  # dimensions on entering the current stage
         ("entered_ms", np.uint32),
         ("deadline_ms", np.uint32),
@@ -45,6 +44,8 @@ VISIT: Final = np.dtype(
     ]
 )
 """Where an open session stands in one journey."""
+AMOUNT: Final = np.dtype([("value_e4", np.int64), ("currency", np.int32)])
+"""What a conversion was worth: few sessions have one, so it lies apart."""
 
 SESSION_OUT: Final = np.dtype(
     [
@@ -172,10 +173,11 @@ class Slots(NamedTuple):
     heap: NDArray[np.uint8]  # text
     contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]
     context_index: NDArray[np.int32]  # open addressing: words -> 1 + context
-    sizes: NDArray[np.int64]  # FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED
+    amounts: NDArray[np.void]  # AMOUNT[n], the first of nothing
+    sizes: NDArray[np.int64]  # FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED, AMOUNTS_USED
 
 
-FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED = range(4)
+FREE, FREE_HEAD, HEAP_USED, CONTEXTS_USED, AMOUNTS_USED = range(5)
 """Free slots and the first of them; bytes and rows in use."""
 DUE_BLOCK: Final = 256
 

@@ -20,6 +20,7 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
         borrowed(x.heap),
         borrowed(x.contexts),
         borrowed(x.context_index),
+        borrowed(x.amounts),
         borrowed(x.sizes),
     )
 

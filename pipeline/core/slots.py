@@ -269,7 +269,7 @@ def due_slot(due, due_least, sessions, first, watermarks, latest):  # type: igno
         if due[slot] != NO_DUE and int64(due[slot]) * DUE_MS < watermarks[sessions[slot].lane]:
             return slot
         slot += 1
-        if slot % DUE_BLOCK == 0:
+        if slot % DUE_BLOCK == 0 or slot == due.shape[0]:
             least_due(due, due_least, block)
     return -1
 

@@ -9,6 +9,8 @@ from numba import int64, njit
 from numpy.typing import NDArray
 
 from pipeline.core.layout import (
+    AMOUNT,
+    AMOUNTS_USED,
     CONTEXT_WORDS,
     CONTEXTS_USED,
     DUE_BLOCK,
@@ -29,6 +31,7 @@ from pipeline.core.words import Words
 
 HEAP_SLACK_BYTES: Final = 1 << 20
 """The text heap is compacted when it is twice what is alive plus this: less often for small states."""
+WORD_BITS: Final = 64
 WORDS_SLACK: Final = 4096
 """Words are forgotten when they are twice what was kept plus this: less often for small states."""
 TEXT_EXTRA_BYTES: Final = 21
@@ -85,6 +88,8 @@ class ShardState:
         contexts = n * (1 + self.journeys)
         if self.slots.sizes[CONTEXTS_USED] + contexts > len(self.slots.contexts):
             self._grow_contexts(contexts)
+        if self.slots.sizes[AMOUNTS_USED] + n * self.journeys > len(self.slots.amounts):
+            self._grow_amounts(n * self.journeys)
         return self.slots
 
     @property
@@ -100,13 +105,13 @@ class ShardState:
         s = self.slots
         capacity, need = len(s.sessions), self.open_sessions + more
         if need > capacity:
-            grown = _blocks(max(need, capacity + capacity // 24)) * DUE_BLOCK
+            grown = _up(max(need, capacity + capacity // 64), WORD_BITS)
             for array in (s.sessions, s.visits, s.due):
                 array.resize((grown, *array.shape[1:]), refcheck=False)
-            s.due_least.resize(grown // DUE_BLOCK, refcheck=False)
-            s.untold.resize(grown // 64, refcheck=False)
+            s.due_least.resize(_up(grown, DUE_BLOCK) // DUE_BLOCK, refcheck=False)
+            s.untold.resize(grown // WORD_BITS, refcheck=False)
             s.due[capacity:] = NO_DUE
-            s.due_least[capacity // DUE_BLOCK :] = NO_DUE
+            s.due_least[_up(capacity, DUE_BLOCK) // DUE_BLOCK :] = NO_DUE
             s.sessions["context"][capacity:] = np.arange(capacity + 1, grown + 1)
             s.sessions["context"][-1] = s.sizes[FREE_HEAD]
             s.sizes[FREE_HEAD] = capacity
@@ -141,6 +146,17 @@ class ShardState:
         s.sizes[CONTEXTS_USED] = len(alive)
         self.slots = s._replace(contexts=contexts, context_index=index)
 
+    def _grow_amounts(self, more: int) -> None:
+        """Drops the amounts of sessions that are gone; makes room for `more` and as many again."""
+        s = self.slots
+        alive = (s.visits["amount"] > 0) & (s.sessions["key"] != 0)[:, None]
+        kept = s.amounts[s.visits["amount"][alive]]
+        s.visits["amount"][alive] = np.arange(1, len(kept) + 1)
+        amounts = np.zeros(1 + 2 * (len(kept) + more), AMOUNT)
+        amounts[1 : len(kept) + 1] = kept
+        s.sizes[AMOUNTS_USED] = len(kept) + 1
+        self.slots = s._replace(amounts=amounts)
+
     def tidy(self) -> None:
         """Forgets words that no session uses, when there are twice as many as were kept last."""
         if len(self.words.known) < 2 * self._words_kept + WORDS_SLACK:
@@ -148,15 +164,15 @@ class ShardState:
         s = self.slots
         self._grow_contexts(0)
         n = int(self.slots.sizes[CONTEXTS_USED])
-        used = np.flatnonzero(s.sessions["key"])
-        currency = s.visits["currency"][used]
-        alive = np.unique(np.concatenate([[0], self.slots.contexts[:n].ravel(), currency.ravel()]))
+        self._grow_amounts(0)
+        currency = self.slots.amounts["currency"][: int(s.sizes[AMOUNTS_USED])]
+        alive = np.unique(np.concatenate([[0], self.slots.contexts[:n].ravel(), currency]))
         remap = np.zeros(len(self.words.known), np.int32)
         remap[alive] = np.arange(len(alive), dtype=np.int32)
         self.words = Words(self.words.known[code] for code in alive.tolist())
         self._words_kept = len(alive)
         self.slots.contexts[:n] = remap[self.slots.contexts[:n]]
-        self.slots.visits["currency"][used] = remap[currency]
+        currency[:] = remap[currency]
         self.slots.context_index[:] = 0
         _file_contexts(self.slots.contexts, self.slots.context_index, n)
 
@@ -172,6 +188,7 @@ class ShardState:
             "untold": _bits(s.untold)[used],
             "heap": heap[:alive],
             "contexts": s.contexts[: int(s.sizes[CONTEXTS_USED])],
+            "amounts": s.amounts[: int(s.sizes[AMOUNTS_USED])],
             "words": self.words.known,
         }
 
@@ -193,6 +210,8 @@ class ShardState:
         file_all(s.sessions, s.key_index)
         s.sizes[HEAP_USED] = len(heap)
         state.slots = s._replace(heap=heap)
+        s.sizes[AMOUNTS_USED] = len(dumped["amounts"])
+        state.slots = state.slots._replace(amounts=np.array(dumped["amounts"]))
         state._load_contexts(contexts)
         due(state.slots, n)
         return state
@@ -204,8 +223,9 @@ class ShardState:
         self.slots = self.slots._replace(contexts=contexts, context_index=index)
 
 
-def _blocks(slots: int) -> int:
-    return -(-slots // DUE_BLOCK)
+def _up(n: int, unit: int) -> int:
+    """The least multiple of `unit` that is at least n."""
+    return -(-n // unit) * unit
 
 
 def _bits(untold: NDArray[np.uint64]) -> NDArray[np.uint8]:
@@ -225,7 +245,8 @@ def _empty(journeys: int, heap_bytes: int, contexts: int) -> Slots:
         heap=np.zeros(heap_bytes, np.uint8),
         contexts=np.zeros((contexts, CONTEXT_WORDS), np.int32),
         context_index=np.zeros(_power_of_two(2 * contexts + 2), np.int32),
-        sizes=np.array([0, -1, TEXT_UNIT, 0]),
+        amounts=np.zeros(1, AMOUNT),
+        sizes=np.array([0, -1, TEXT_UNIT, 0, 1]),
     )
 
 
