@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from pipeline.core.count import Count
-from pipeline.core.enrich import Enrich
+from pipeline.core.count.count import Count
+from pipeline.core.enrich.enrich import Enrich
 from pipeline.core.events import Events
-from pipeline.core.facts import FactTables
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
-from pipeline.core.track import Track
+from pipeline.core.track.track import Track
 from pipeline.runtime.intake import Arrived, Intake
 from pipeline.runtime.output import Output
 from pipeline.runtime.placing import shard_key

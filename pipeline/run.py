@@ -12,16 +12,16 @@ from typing import Final, TypeVar
 
 from bytewax.dataflow import Dataflow
 
-from pipeline.core.admit import Admission, Admit, Partition
-from pipeline.core.count import Count
-from pipeline.core.decode import Decoder, TimeBounds
-from pipeline.core.enrich import Enrich, needed_fields
-from pipeline.core.facts import FactTables
-from pipeline.core.layout import Limits
+from pipeline.core.admit.admit import Admission, Admit, Partition
+from pipeline.core.admit.unknown import names_asked_for
+from pipeline.core.count.count import Count
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.enrich.enrich import Enrich, needed_fields
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import FORMAT
-from pipeline.core.track import Track, compile_rules
-from pipeline.core.unknown import names_asked_for
+from pipeline.core.track.layout import Limits
+from pipeline.core.track.track import Track, compile_rules
 from pipeline.flow import Parts, build
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state

@@ -11,15 +11,15 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.core.admit import Admission, Admit, Partition
-from pipeline.core.count import Count, Increments
-from pipeline.core.decode import Decoder, TimeBounds
-from pipeline.core.enrich import Enrich, needed_fields
-from pipeline.core.facts import FactTables
-from pipeline.core.layout import Limits
+from pipeline.core.admit.admit import Admission, Admit, Partition
+from pipeline.core.count.count import Count, Increments
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.enrich.enrich import Enrich, needed_fields
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
-from pipeline.core.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.layout import Limits
+from pipeline.core.track.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey
 from schemas.mappings import load_mapping
 

@@ -18,17 +18,17 @@ import mmh3
 import numpy as np
 import pyarrow as pa
 
-from pipeline.core.admit import NO_WATERMARK, Admission, Admit, Partition
-from pipeline.core.count import Count, Increments
-from pipeline.core.decode import Decoder, TimeBounds
-from pipeline.core.enrich import Enrich, channel, needed_fields
+from pipeline.core.admit.admit import NO_WATERMARK, Admission, Admit, Partition
+from pipeline.core.count.count import Count, Increments
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.enrich.enrich import Enrich, channel, needed_fields
 from pipeline.core.events import Slice
-from pipeline.core.facts import FactTables
-from pipeline.core.layout import Limits
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import pack, unpack
-from pipeline.core.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.layout import Limits
+from pipeline.core.track.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey
 from schemas.mappings import Filter, load_mapping
 from schemas.predicates import matches

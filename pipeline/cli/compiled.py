@@ -39,10 +39,8 @@ def keep_compiled() -> None:
 
 def _digest() -> str:
     digest = hashlib.sha256()
-    core = files("pipeline.core")
-    for file in sorted(core.iterdir(), key=lambda file: file.name):
-        if file.name.endswith(".py"):
-            digest.update(file.read_bytes())
+    for file in sorted(Path(str(files("pipeline.core"))).rglob("*.py")):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -6,15 +6,15 @@ from typing import Final
 
 from rich.console import Console
 
-from pipeline.core.admit import TooManyRejects
+from pipeline.core.admit.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
-from pipeline.core.table_files import TableUnreadable
 from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
 from pipeline.runtime.failure import Failure
 from pipeline.runtime.intake import GrownAfterEnd
 from pipeline.settings import BadSettings
 from pipeline.sources.files import BadInput, UnknownFileType
 from pipeline.sources.sorting import TooLargeToSort
+from pipeline.sources.table_files import TableUnreadable
 from schemas.documents import BadDefinition
 from sinks.base import SinkRefused, SinkUnavailable
 from sinks.clickhouse.query import QueryRefused

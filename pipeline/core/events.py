@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.core.columns import string_array, string_buffers
 from pipeline.core.gather import copy_rows, text_bytes, words_used
-from pipeline.core.layout import Rows
+from pipeline.core.rows import Rows
+from pipeline.core.strings import string_array, string_buffers
 
 Index = NDArray[np.int64]
 Codes = NDArray[np.int32]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, njit
 
-from pipeline.core.lend import lend_rows
 from pipeline.core.raw import borrowed, copy_bytes
+from pipeline.core.rows import lend_rows
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llvmlite import ir
+from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -149,3 +150,9 @@ def _splat(character: str) -> ir.Constant:
 def _bits(builder: ir.IRBuilder, truths: Any) -> Any:
     """A uint64 with one bit per lane."""
     return builder.zext(builder.bitcast(truths, ir.IntType(VECTOR)), _WORD)
+
+
+inlined = njit(nogil=True, forceinline=True)
+"""For kernels whose arguments are dozens of arrays: to pass those for every event would cost more than the
+work. Each is called in one place of a kernel only: every call is compiled anew.
+"""

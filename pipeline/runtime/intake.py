@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from pipeline.core.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
+from pipeline.core.admit.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts

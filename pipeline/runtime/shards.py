@@ -12,12 +12,12 @@ import pyarrow as pa
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
-from pipeline.core.columns import NO_TIME
-from pipeline.core.count import Count, Increments
+from pipeline.core.count.count import Count, Increments
+from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.events import Slice
-from pipeline.core.facts import FactTables
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.snapshot import pack, unpack
-from pipeline.core.track import ALL_TIME, Track
+from pipeline.core.track.track import ALL_TIME, Track
 from pipeline.runtime.steps import step
 
 TELL_EVERY = timedelta(seconds=1)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.decode import Decoded
+from pipeline.core.decode.decoder import Decoded
 
 
 @dataclass(frozen=True)

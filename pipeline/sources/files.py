@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.decode import Decoder
+from pipeline.core.decode.decoder import Decoder
 from pipeline.sources.blocks import Block, Reader
 from pipeline.sources.sorting import SortedReader
 from schemas.rejects import RECORD_BYTES_MAX

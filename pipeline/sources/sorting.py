@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.core.decode import Decoded, Reject
+from pipeline.core.decode.decoder import Decoded, Reject
 from pipeline.sources.blocks import Block, Reader
 
 SORT_BYTES_MAX: Final = 4 << 30

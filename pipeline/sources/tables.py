@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.decode import Decoded, Decoder, Reject
-from pipeline.core.table_files import TablePart, csv_reader, parquet_reader
-from pipeline.core.tabular import table_records
+from pipeline.core.decode.decoder import Decoded, Decoder, Reject
+from pipeline.core.decode.tabular import table_records
 from pipeline.sources.blocks import Block
+from pipeline.sources.table_files import TablePart, csv_reader, parquet_reader
 from schemas.rejects import PAYLOAD_BYTES_MAX, RejectReason
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from pipeline.core.admit import Admitted, identify
-from pipeline.core.decode import Decoder, TimeBounds
-from pipeline.core.enrich import Enrich, needed_fields
+from pipeline.core.admit.admit import Admitted, identify
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import TEXTS, Events
 from schemas.journeys import Journey
 from schemas.mappings import load_mapping

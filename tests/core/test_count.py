@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import count as count_module
-from pipeline.core.count import Count, Increments
-from pipeline.core.layout import CONVERTED, COUNT_OUT
+from pipeline.core.count import count as count_module
+from pipeline.core.count.count import Count, Increments
 from pipeline.core.snapshot import pack, unpack
-from pipeline.core.track import ALL_TIME
+from pipeline.core.track.layout import CONVERTED, COUNT_OUT
+from pipeline.core.track.track import ALL_TIME
 from schemas.journeys import Journey, Stage
 from schemas.tables import FUNNEL_COUNTS
 from sinks.check import conform

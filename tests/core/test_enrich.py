@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.channels import RULES, channel, site_name
-from pipeline.core.layout import CHANNEL
+from pipeline.core.enrich.channels import RULES, channel, site_name
+from pipeline.core.rows import CHANNEL
 from tests.core.made import ROWS, Row, enriched, told
 
 SHOP = "https://shop.example/p/1"

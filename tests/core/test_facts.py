@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import sequences as sequences_module
 from pipeline.core import words as words_module
-from pipeline.core.facts import FactTables
-from pipeline.core.layout import Limits
+from pipeline.core.facts import sequences as sequences_module
+from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
-from pipeline.core.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.layout import Limits
+from pipeline.core.track.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey, Stage
 from schemas.tables import SESSIONS
 from sinks.check import conform

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from pipeline.core import snapshot
-from pipeline.core.layout import COUNT_OUT, SESSION, VISIT
 from pipeline.core.snapshot import StateMismatch, pack, unpack
+from pipeline.core.track.layout import COUNT_OUT, SESSION, VISIT
 
 PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary()
 DTYPES = (

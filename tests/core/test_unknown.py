@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from pipeline.core import unknown
-from pipeline.core.unknown import OTHER, UnknownNames, names_asked_for
+from pipeline.core.admit import unknown
+from pipeline.core.admit.unknown import OTHER, UnknownNames, names_asked_for
 from schemas.journeys import load_journeys
 
 

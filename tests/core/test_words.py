@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from pipeline.core import sequences as sequences_module
 from pipeline.core import words as words_module
-from pipeline.core.sequences import Met, Sequences, masked, number, walked
+from pipeline.core.facts import sequences as sequences_module
+from pipeline.core.facts.sequences import Met, Sequences, masked, number, walked
 from pipeline.core.words import KINDS, Names, Words, name
 
 

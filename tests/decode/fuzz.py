@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core import lines as lines_module
-from pipeline.core.decode import Decoder, TimeBounds
-from pipeline.core.exact import Event, ExactDecoder
+from pipeline.core.decode import lines as lines_module
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.decode.exact import Event, ExactDecoder
 from tests.decode import cases
 from tests.decode.reference import Fate, block, exact_fates, fates
 

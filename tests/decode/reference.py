@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.core.decode import Decoded, TimeBounds
-from pipeline.core.exact import ExactDecoder
-from pipeline.core.parse import Rejected, parse_json
+from pipeline.core.decode.decoder import Decoded, TimeBounds
+from pipeline.core.decode.exact import ExactDecoder
+from pipeline.core.decode.parse import Rejected, parse_json
 from schemas.events import FLAGS
 from schemas.mappings import Mapping
 from schemas.rejects import PAYLOAD_BYTES_MAX

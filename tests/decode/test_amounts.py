@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.core.decode import Decoder, TimeBounds
+from pipeline.core.decode.decoder import Decoder, TimeBounds
 from schemas.events import FLAG_BAD_VALUE
 from schemas.mappings import load_mapping
 from tests.decode.reference import block, rows

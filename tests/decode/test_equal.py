@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core import lines as lines_module
-from pipeline.core.decode import Decoder
+from pipeline.core.decode import lines as lines_module
+from pipeline.core.decode.decoder import Decoder
 from schemas.mappings import Mapping, load_mapping
 from tests.decode.fuzz import BOUNDS, check
 from tests.decode.reference import block, exact_fates, fates

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.core.decode import Decoder, TimeBounds
+from pipeline.core.decode.decoder import Decoder, TimeBounds
 from schemas.mappings import load_mapping
 from tests.decode.reference import block, exact_fates, fates
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.core.decode import Decoded, Decoder, TimeBounds
+from pipeline.core.decode.decoder import Decoded, Decoder, TimeBounds
 from schemas.events import FLAG_BAD_VALUE, FLAG_CLOCK_SKEW
 from schemas.mappings import load_mapping
 from schemas.rejects import PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, RejectReason

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.core.table_files import TablePart, TableUnreadable, csv_reader, parquet_reader
+from pipeline.sources.table_files import TablePart, TableUnreadable, csv_reader, parquet_reader
 
 CSV = b'\xef\xbb\xbfa,"b"\r\n1,2\r\n\r\n3\r\n"x\ny",5\n4,5,6\n\xff,7\n7,8\n,""\n1,2,3\n4\n'
 ROWS = {1: (b"1", b"2"), 3: (b"x\ny", b"5"), 5: (b"\xff", b"7"), 6: (b"7", b"8"), 7: (b"", b"")}

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.decode import Decoded, Decoder, TimeBounds
-from pipeline.core.exact import ExactDecoder
-from pipeline.core.parse import Digits, Rejected
-from pipeline.core.table_files import csv_reader, parquet_reader
-from pipeline.core.tabular import TableRecords, table_records
+from pipeline.core.decode.decoder import Decoded, Decoder, TimeBounds
+from pipeline.core.decode.exact import ExactDecoder
+from pipeline.core.decode.parse import Digits, Rejected
+from pipeline.core.decode.tabular import TableRecords, table_records
+from pipeline.sources.table_files import csv_reader, parquet_reader
 from schemas.events import FLAGS
 from schemas.mappings import load_mapping
 from schemas.rejects import RECORD_BYTES_MAX

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.core.parse import Digits, Instant, Rejected
-from pipeline.core.times import exact_time, iso, local_to_utc
+from pipeline.core.decode.parse import Digits, Instant, Rejected
+from pipeline.core.decode.times import exact_time, iso, local_to_utc
 from schemas.field_maps import TimeFormat
 from schemas.rejects import RejectReason
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.utf8 import utf8_valid
+from pipeline.core.decode.utf8 import utf8_valid
 
 TRICKY = tuple(bytes([byte]) for byte in b"\xc2\x80\xc0\xe0\xa0\xed\x9f\xf0\x90\xf4\x8f\xffa")
 

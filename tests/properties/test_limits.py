@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.events import Events, Slice
-from pipeline.core.layout import FIRED_MAX, SEQUENCE_MAX, VISIT_FIRED, Limits
-from pipeline.core.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.layout import FIRED_MAX, SEQUENCE_MAX, VISIT_FIRED, Limits
+from pipeline.core.track.track import ALL_TIME, Track, compile_rules
 from schemas.journeys import Journey, Regress, Stage
 from tests.properties.test_state import events
 from tests.stories import MIDNIGHT

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numba import njit
 
 from pipeline.core.events import Events, Slice, Text, room
-from pipeline.core.layout import DUE_BLOCK, Limits
 from pipeline.core.seen import MINUTE_MS, Seen, insert
-from pipeline.core.slots import find, free_slot, take_slot
 from pipeline.core.snapshot import pack, unpack
-from pipeline.core.state import ShardState
-from pipeline.core.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.layout import DUE_BLOCK, Limits
+from pipeline.core.track.slots import find, free_slot, take_slot
+from pipeline.core.track.state import ShardState
+from pipeline.core.track.track import ALL_TIME, Track, compile_rules
 from tests.stories import MIDNIGHT, SHOP
 
 # --- the index: keys to slots -----------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What becomes of each record: accepted, late, duplicate, filtered or rejected."""

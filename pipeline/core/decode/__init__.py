@@ -1,0 +1,1 @@
+"""Bytes to typed batches of events."""

@@ -1,0 +1,62 @@
+"""Accepted events as the kernels take them: a tuple of columns."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.core.raw import borrowed
+
+SITE, DEVICE, CHANNEL, SOURCE, MEDIUM, CAMPAIGN, COUNTRY, CURRENCY = range(8)
+"""Columns of the matrix of words of a batch of events; the first seven make a context."""
+CONTEXT_WORDS: Final = 7
+
+
+class Rows(NamedTuple):
+    """Accepted events of one shard, column by column: n rows, J journeys."""
+
+    at: NDArray[np.int64]
+    key: NDArray[np.uint64]
+    id_hash: NDArray[np.uint64]  # of (site, visitor, event_id)
+    value_e4: NDArray[np.int64]
+    partition: NDArray[np.int32]
+    position: NDArray[np.int64]
+    passive: NDArray[np.bool_]
+    words: NDArray[np.int32]  # [n, 8]
+    match: NDArray[np.uint8]  # [n, J] highest stage whose rule holds, 0 for none
+    back: NDArray[np.uint16]  # [n, J] bit `rank` where a regress rule to that stage holds
+    event_id_offsets: NDArray[np.int32]
+    event_id: NDArray[np.uint8]
+    visitor_offsets: NDArray[np.int32]
+    visitor: NDArray[np.uint8]
+    user_offsets: NDArray[np.int32]
+    user: NDArray[np.uint8]
+    url_offsets: NDArray[np.int32]
+    url: NDArray[np.uint8]
+
+
+@njit(nogil=True, forceinline=True)
+def lend_rows(x):  # type: ignore[no-untyped-def]
+    return Rows(
+        borrowed(x.at),
+        borrowed(x.key),
+        borrowed(x.id_hash),
+        borrowed(x.value_e4),
+        borrowed(x.partition),
+        borrowed(x.position),
+        borrowed(x.passive),
+        borrowed(x.words),
+        borrowed(x.match),
+        borrowed(x.back),
+        borrowed(x.event_id_offsets),
+        borrowed(x.event_id),
+        borrowed(x.visitor_offsets),
+        borrowed(x.visitor),
+        borrowed(x.user_offsets),
+        borrowed(x.user),
+        borrowed(x.url_offsets),
+        borrowed(x.url),
+    )

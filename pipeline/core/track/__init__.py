@@ -1,0 +1,1 @@
+"""Sessions, stages and timers of one shard: the law."""

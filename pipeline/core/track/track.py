@@ -1,0 +1,241 @@
+"""Sessions, stages and timers of one shard: `(state, slices, watermarks) -> (state', facts)`.
+
+Events wait here until the watermark of their time passes them, then they are applied per visitor in
+total order (`kernel.py`). Nothing that leaves depends on where a batch ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline.core.events import Events, Slice, dump_events, gather, load_events, room
+from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
+from pipeline.core.track import kernel
+from pipeline.core.track.due import next_due, set_due
+from pipeline.core.track.layout import (
+    COUNT_OUT,
+    OUT_COPIES,
+    SESSION_OUT,
+    TRANSITION_OUT,
+    VISIT_OUT,
+    Limits,
+    Out,
+    Rules,
+)
+from pipeline.core.track.state import ShardState
+from schemas.journeys import Journey
+
+ALL_TIME: int = np.iinfo(np.int64).max - 1
+"""The watermark at the end of a replay: everything is past."""
+
+Chunk: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rows to apply, and the watermarks until which time passes after them."""
+
+
+class SessionIds(NamedTuple):
+    """What a session's id is hashed from, beside its own record."""
+
+    site_bytes: NDArray[np.uint8]
+    site_offsets: NDArray[np.int64]
+    scratch: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What one call has to say, still in the shard's codes: `facts.py` makes rows of it at once,
+    because text references hold only until the next call.
+    """
+
+    sessions: NDArray[np.void]  # SESSION_OUT
+    visits: NDArray[np.void]  # VISIT_OUT[n, J]
+    transitions: NDArray[np.void]  # TRANSITION_OUT
+    counts: NDArray[np.void]  # COUNT_OUT
+    events: Events  # that the transitions' rows point into
+    state: ShardState
+
+
+def compile_rules(journeys: Sequence[Journey]) -> Rules:
+    """The journeys as the kernel reads them. Stages from the conversion on have no timer: nothing is
+    abandoned there.
+    """
+    conversion = np.array([journey.conversion for journey in journeys], np.uint8)
+    optional = np.zeros(len(journeys), np.uint16)
+    abandon = np.zeros((len(journeys), 16), np.int64)
+    for j, journey in enumerate(journeys):
+        for stage in journey.stages:
+            optional[j] |= stage.optional << stage.rank
+            if stage.rank < journey.conversion:
+                abandon[j, stage.rank] = stage.abandon_after_ms or 0
+    return Rules(conversion, optional, abandon)
+
+
+class Track:
+    """One shard. `lanes` is the number of source partitions whose time visitors follow (1 where a
+    visitor's records may lie in any partition: then time is the least of all).
+    """
+
+    def __init__(self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None) -> None:
+        self.rules = rules
+        self.limits = limits
+        self.state = ShardState(len(rules.conversion))
+        self.seen = seen
+        self.held: Events | None = None
+        self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
+        self.copies = 0
+
+    @property
+    def held_events(self) -> int:
+        return len(self.held) if self.held is not None else 0
+
+    def apply(self, slices: Sequence[Slice], watermarks: NDArray[np.int64]) -> Iterable[Emitted]:
+        """Takes in `slices`, applies what lies before `watermarks` (per lane, never falling) and lets
+        time pass. Each result must be used up before the next is asked for.
+        """
+        assert (watermarks >= self.watermarks).all(), "a watermark never falls"
+        passed = int(self.watermarks.min())
+        self.watermarks = watermarks.copy()
+        batch, order = self._ready(slices)
+        for chunk, until in self._chunks(batch, order, passed):
+            done, left = False, chunk
+            while not done:
+                out, done = self._advance(batch, left, until)
+                yield from self._emit(out, batch)
+                left = left[:0]
+        self.state.tidy()
+
+    def tell(self, *, stale: bool = False) -> Iterable[Emitted]:
+        """The open sessions that have changed since a row told of them: by a start, a transition or a timer;
+        with `stale` also those that have only had more events.
+
+        A session that is closed is told at once. How often the others are is the caller's choice, as long as
+        the stale ones are told in the end.
+        """
+        nothing = room(0, self.state.journeys, (0, 0, 0, 0), [""])
+        word = 0
+        while word >= 0:
+            out = _out(kernel.EXPIRE_ROWS, 0, self.state.journeys)
+            word = kernel.tell(self.state.slots, out, word, stale)
+            yield from self._emit(out, nothing)
+
+    def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
+        """All events at hand as one batch in the shard's words, and the rows to apply, by visitor."""
+        parts = [(piece.events, piece.index) for piece in slices if len(piece)]
+        if self.held is not None and len(self.held):
+            parts.insert(0, (self.held, np.arange(len(self.held))))
+        if not parts:
+            return room(0, self.state.journeys, (0, 0, 0, 0), [""]), np.empty(0, np.int64)
+        batch = gather(parts, self._recode)
+        ready = batch.at < self.watermarks[self._lanes(batch)]
+        waiting = np.flatnonzero(~ready)
+        self.held = batch.take(waiting)
+        order = np.flatnonzero(ready)
+        return batch, order[np.argsort(batch.key[order])]
+
+    def _recode(self, events: Events) -> tuple[list[str], NDArray[np.int32] | None]:
+        if events.known is self.state.words.known:
+            return events.known, None
+        return self.state.words.known, self.state.words.codes(events.known)
+
+    def _lanes(self, batch: Events) -> NDArray[np.int32]:
+        if len(self.watermarks) == 1:
+            return np.zeros(len(batch), np.int32)
+        return batch.partition
+
+    def _chunks(self, batch: Events, order: NDArray[np.int64], passed: int) -> Iterable[Chunk]:
+        """The rows to apply, and the watermarks until which time passes after them: at once, or minute by
+        minute where the set of ids may have to forget some.
+        """
+        if self.seen is None or not len(order):
+            yield order, self.watermarks
+            return
+        self.seen.forget(passed // MINUTE_MS * MINUTE_MS)
+        self.seen.reserve(len(order))
+        minute = batch.at[order] // MINUTE_MS
+        if self.seen.alive + len(order) <= self.seen.ids_max:
+            self.seen.turned(int(minute.max()) * MINUTE_MS)
+            yield order, self.watermarks
+            return
+        for m in np.unique(minute).tolist():
+            self.seen.turn(m * MINUTE_MS)
+            yield order[minute == m], np.full_like(self.watermarks, LONG_AGO)
+        yield order[:0], self.watermarks
+
+    def _advance(self, batch: Events, order: NDArray[np.int64], until: NDArray[np.int64]) -> tuple[Out, bool]:
+        """One call of the kernel; True with the last."""
+        n, journeys = len(order), self.state.journeys
+        slots = self.state.reserve(batch.key, order, batch.text_bytes if n else 0)
+        out = _out(2 * n + kernel.EXPIRE_ROWS, n * journeys, journeys)
+        site_bytes, site_offsets = self.state.words.utf8()
+        longest = int(np.diff(site_offsets).max()) + _longest(batch.visitor.offsets) + 16
+        ids = SessionIds(site_bytes, site_offsets, np.empty(longest, np.uint8))
+        seen = self.seen or Seen(0, 0, np.zeros(1, ENTRY))
+        done = kernel.advance(
+            slots, self.rules, self.limits, out, batch.rows(), order, self._lanes(batch),
+            seen.entries, seen.sizes, seen.window_ms if self.seen else -1, ids, until,
+        )  # fmt: skip
+        self.copies += int(out.sizes[OUT_COPIES])
+        return out, bool(done)
+
+    def _emit(self, out: Out, events: Events) -> Iterable[Emitted]:
+        sessions, transitions, counts = out.sizes[:OUT_COPIES].tolist()
+        if sessions or counts:
+            yield Emitted(
+                out.sessions[:sessions],
+                out.visits[:sessions],
+                out.transitions[:transitions],
+                out.counts[:counts],
+                events,
+                self.state,
+            )
+
+    def dump(self) -> dict[str, Any]:
+        """The state for a snapshot: what is open, what waits, and how far time has come."""
+        return {
+            "state": self.state.dump(),
+            "held": dump_events(self.held) if self.held is not None and len(self.held) else None,
+            "seen": self.seen.dump() if self.seen else None,
+            "watermarks": self.watermarks,
+            "copies": self.copies,
+        }
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Goes on from what `dump` wrote, under the same settings."""
+        self.state = ShardState.load(
+            self.state.journeys,
+            dumped["state"],
+            lambda slots, count: _refile(slots, count, self.limits.gap_ms),
+        )
+        self.held = load_events(dumped["held"]) if dumped["held"] else None
+        if self.seen is not None:
+            self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
+        self.watermarks = np.array(dumped["watermarks"])
+        self.copies = dumped["copies"]
+
+
+@njit(cache=True, nogil=True)
+def _refile(slots, count, gap_ms):  # type: ignore[no-untyped-def]
+    """Files when the sessions just loaded, in the first slots, are due."""
+    for slot in range(count):
+        when, _ = next_due(slots, slot, gap_ms)
+        set_due(slots, slot, when)
+
+
+def _longest(offsets: NDArray[np.int32]) -> int:
+    return int(np.diff(offsets).max()) if len(offsets) > 1 else 0
+
+
+def _out(sessions: int, transitions: int, journeys: int) -> Out:
+    """Room for so many rows. An event counts at most a timer or an end, and four more with its transition."""
+    return Out(
+        np.empty(sessions, SESSION_OUT),
+        np.empty((sessions, journeys), VISIT_OUT),
+        np.empty(transitions, TRANSITION_OUT),
+        np.empty(6 * transitions + 2 * sessions * journeys, COUNT_OUT),
+        np.zeros(4, np.int64),
+    )
