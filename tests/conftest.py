@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` by default, `long` by PATHLINE_PROFILE=long, for a night or a suspicion.
+"""Hypothesis profiles: `ci` by default, `long` and `night` by PATHLINE_PROFILE, for a suspicion or a night.
 
 Compiled kernels are shared with the commands that tests start: each is compiled once.
 """
@@ -13,7 +13,7 @@ from pipeline.cli.compiled import keep_compiled
 
 keep_compiled()  # before any test imports numba
 
-for profile, examples in {"ci": 60, "long": 20_000}.items():
+for profile, examples in {"ci": 60, "long": 2_000, "night": 20_000}.items():
     settings.register_profile(
         profile,
         max_examples=examples,
