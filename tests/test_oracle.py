@@ -75,6 +75,9 @@ def test_a_copy_by_another_partition_is_dropped_in_total_order() -> None:
     )
     assert rows.copies == [(0, 1)]
     check(rows.sessions, "events entry_url\n 2 /1")
+    assert tell("10:00:00 view id=1 p=0 \n 10:10:00 view id=1 p=1").copies == [(1, 1)], (
+        "the window's last moment"
+    )
     per_visitor = tell("10:00:00 view id=1 p=0 \n 10:00:00 view id=1 p=1", partitioned_by="visitor")
     assert per_visitor.copies == []
     check(per_visitor.sessions, "partition events\n - 1\n 1 1")
@@ -117,6 +120,11 @@ def test_two_campaigns_at_the_very_start_are_one_session() -> None:
 def test_passive_events_start_extend_and_enter_nothing() -> None:
     rows = tell("10:00:00 cart passive=1 \n 10:10:00 view \n 10:35:00 view passive=1 \n 10:45:00 view")
     check(rows.sessions, "started_at ended_at events\n 10:10:00 10:10:00 1\n 10:45:00 10:45:00 1")
+
+
+def test_an_id_that_begins_another_comes_before_it() -> None:
+    rows = tell("10:00:00 view id=e1 url=/late \n 10:00:00 view id=e url=/early")
+    check(rows.sessions, "entry_url exit_url\n /early /late")
 
 
 def test_session_facts_are_those_of_the_first_event_that_has_them() -> None:
