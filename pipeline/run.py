@@ -21,7 +21,8 @@ from pipeline.core.facts.facts import FactTables
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import FORMAT
 from pipeline.core.track.layout import Limits
-from pipeline.core.track.track import Track, compile_rules
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import Track
 from pipeline.flow import Parts, build
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state

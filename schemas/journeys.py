@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.conditions import read_condition
-from schemas.documents import BadDefinition, Document, Problem, closest, read_definition, shipped_names
+from schemas.documents import BadDefinition, Document, Problem, read_definition, shipped_names
+from schemas.entries import NEVER, Entry, read_entries, stage_rank
 from schemas.nodes import Node
-from schemas.predicates import All, Predicate
+from schemas.predicates import Predicate
 
 STAGES_MAX: Final = 15
 """A session keeps the path that it walked in 4 bits a step, and 0 means no stage."""
@@ -28,8 +29,6 @@ ABANDON_AFTER_MS_MAX: Final = 24 * 3_600_000
 _FOLDER: Final = "journeys"
 _REQUIRED: Final = ("journey", "version", "conversion", "stages")
 _KEYS: Final = (*_REQUIRED, "key", "regress")
-_NEVER: Final = All(())
-"""Stands where a condition is missing in a document that is refused anyway."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Stage:
     name: str
     rank: int
     optional: bool
-    predicate: Predicate
+    entries: tuple[Entry, ...]
+    """Any one of them will do."""
     abandon_after_ms: int | None
     """Event time in the stage after which it counts as abandoned; None: only the end of the session tells."""
 
@@ -60,6 +60,8 @@ class Rule:
     kind: Literal["enter", "regress"]
     rank: int
     predicate: Predicate
+    entry: Entry | None = None
+    """What it asks for beside the predicate; None: nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,22 @@ class Journey:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """All rules by bit: first those that enter a stage (bit = rank - 1), then those that move back."""
-        enter = [Rule(stage.rank - 1, "enter", stage.rank, stage.predicate) for stage in self.stages]
-        back = [Rule(len(enter) + k, "regress", r.to_rank, r.predicate) for k, r in enumerate(self.regress)]
+        """All rules by bit: first those that enter a stage, by rank, then those that move back."""
+        entries = [(stage.rank, entry) for stage in self.stages for entry in stage.entries]
+        enter = [
+            Rule(bit, "enter", rank, entry.predicate, None if entry.is_stateless else entry)
+            for bit, (rank, entry) in enumerate(entries)
+        ]
+        back = [
+            Rule(len(enter) + k, "regress", rule.to_rank, rule.predicate)
+            for k, rule in enumerate(self.regress)
+        ]
         return (*enter, *back)
+
+    @property
+    def is_stateless(self) -> bool:
+        """Whether each event alone tells the stage that it enters."""
+        return all(entry.is_stateless for stage in self.stages for entry in stage.entries)
 
 
 def load_journeys(names_or_paths: Sequence[str]) -> tuple[Journey, ...]:
@@ -132,9 +146,9 @@ def _journey(document: Document, root: Node) -> Journey | None:
     version = document.expect_integer(entries.get("version"), "version", 1, VERSION_MAX)
     _check_key(document, entries.get("key"))
     stages, ranks = _stages(document, entries.get("stages"))
-    conversion = _rank(document, entries.get("conversion"), "conversion", ranks)
+    conversion = stage_rank(document, entries.get("conversion"), "conversion", ranks)
     regress = _regress_rules(document, entries.get("regress"), ranks)
-    _check_rules(document, entries, len(stages) + len(regress))
+    _check_rules(document, entries, sum(len(stage.entries) for stage in stages) + len(regress))
     _check_conversion_timer(document, entries.get("stages"), stages, conversion)
     if document.problems:
         return None
@@ -154,9 +168,9 @@ def _check_key(document: Document, node: Node | None) -> None:
 
 
 def _check_rules(document: Document, entries: Mapping[str, Node], count: int) -> None:
-    if count > RULES_MAX and "regress" in entries:
+    if count > RULES_MAX:
         document.problem(
-            entries["regress"].line,
+            entries["regress" if "regress" in entries else "stages"].line,
             f"{count} rules in all (stages and regress), and at most {RULES_MAX} are possible",
             "an event carries a bit per rule in 32 bits; join rules with any: [..]",
         )
@@ -188,24 +202,32 @@ def _stages(document: Document, node: Node | None) -> tuple[tuple[Stage, ...], d
             f"{len(items)} stages, and at most {STAGES_MAX} are possible",
             "the path of a session is kept as 4 bits a step",
         )
+    named = [_named(document, item, rank) for rank, item in enumerate(items, start=1)]
     ranks: dict[str, int] = {}
-    stages = tuple(_stage(document, item, rank, ranks) for rank, item in enumerate(items, start=1))
-    return stages, ranks
+    for rank, (name, entries) in enumerate(named, start=1):
+        if name in ranks:
+            document.problem(entries["name"].line, f"the stage '{name}' is here twice", "names must differ")
+        ranks.setdefault(name, rank)
+    stages = (_stage(document, rank, *stage, ranks) for rank, stage in enumerate(named, start=1))
+    return tuple(stages), ranks
 
 
-def _stage(document: Document, node: Node, rank: int, ranks: dict[str, int]) -> Stage:
+def _named(document: Document, node: Node, rank: int) -> tuple[str, dict[str, Node]]:
+    """A stage's name and its entries: rules may name any stage, so that all names come first."""
     known = ("name", "when", "optional", "abandon_after")
     entries = document.expect_mapping(node, f"stage {rank}", known, required=("name", "when")) or {}
-    name = document.expect_name(entries.get("name"), f"the name of stage {rank}") or ""
-    if name in ranks:
-        document.problem(entries["name"].line, f"the stage '{name}' is here twice", "names must differ")
-    ranks.setdefault(name, rank)
-    when = _when(document, entries, f"stage {name or rank}")
+    return document.expect_name(entries.get("name"), f"the name of stage {rank}") or "", entries
+
+
+def _stage(
+    document: Document, rank: int, name: str, entries: Mapping[str, Node], ranks: Mapping[str, int]
+) -> Stage:
+    when = read_entries(document, entries.get("when"), f"'when' of stage {name or rank}", ranks)
     optional = document.expect_flag(entries.get("optional"), "optional")
     abandon_after_ms = document.expect_duration_ms(
         entries.get("abandon_after"), "abandon_after", ABANDON_AFTER_MS_MAX
     )
-    return Stage(name, rank, bool(optional), when or _NEVER, abandon_after_ms)
+    return Stage(name, rank, bool(optional), when, abandon_after_ms)
 
 
 def _regress_rules(document: Document, node: Node | None, ranks: Mapping[str, int]) -> tuple[Regress, ...]:
@@ -215,26 +237,11 @@ def _regress_rules(document: Document, node: Node | None, ranks: Mapping[str, in
 
 def _regress(document: Document, node: Node, ranks: Mapping[str, int]) -> Regress:
     entries = document.expect_mapping(node, "a regress rule", ("to", "when"), required=("to", "when")) or {}
-    to_rank = _rank(document, entries.get("to"), "to", ranks)
+    to_rank = stage_rank(document, entries.get("to"), "to", ranks)
     if ranks and to_rank == max(ranks.values()):
         line = entries["to"].line
         document.problem(line, "nothing can go back to the last stage", "name the stage it goes back to")
     when = (
         read_condition(document, entries["when"], "'when' of a regress rule") if "when" in entries else None
     )
-    return Regress(to_rank, when or _NEVER)
-
-
-def _rank(document: Document, node: Node | None, what: str, ranks: Mapping[str, int]) -> int:
-    """The rank of the stage that the node names; 0, and a Problem, where there is none."""
-    name = document.expect_text(node, what)
-    if node is None or name is None:
-        return 0
-    if name not in ranks:
-        names = [known for known in ranks if known]
-        document.problem(node.line, f"{what}: there is no stage '{name}'", closest(name, names))
-    return ranks.get(name, 0)
-
-
-def _when(document: Document, entries: Mapping[str, Node], what: str) -> Predicate | None:
-    return read_condition(document, entries["when"], f"'when' of {what}") if "when" in entries else None
+    return Regress(to_rank, when or NEVER)

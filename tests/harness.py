@@ -28,7 +28,8 @@ from pipeline.core.route import route
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import Limits
-from pipeline.core.track.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import ALL_TIME, Track
 from schemas.journeys import Journey
 from schemas.mappings import Filter, load_mapping
 from schemas.predicates import matches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class Walk:
         self.journey, self.session, self.rows = journey, session, rows
         self.names = {"journey": journey.name, "journey_version": journey.version}
         self.visits: list[Visit] = []
+        self.entries = [(stage.rank, entry) for stage in journey.stages for entry in stage.entries]
+        self.counted: Counter[int] = Counter()
         self.furthest = 0
         self.fired = 0
         self.won: Row | None = None  # the event that reached the conversion stage first
@@ -64,11 +67,11 @@ class Walk:
 
         Timers whose deadline lies before `time` fire, each in its place.
         """
-        ranked = [(self.rank_of(event), event) for event in self.session.events]
+        ranked = [(self.highest_match(event), event) for event in self.session.events]
         ranked.sort(key=lambda one: (one[1]["event_at"], one[0]))  # stable
-        for rank, event in ranked:
+        for _, event in ranked:
             self.fire_before(event["event_at"])
-            self.apply(event, rank)
+            self.apply(event, self.rank_of(event))
         self.fire_before(time)
         if self.session.is_closed:
             self.close()
@@ -76,10 +79,27 @@ class Walk:
             names = self.session.name | self.names | {"person_id": visit.person_id}
             self.rows.visits.append(names | visit.row())
 
+    def highest_match(self, event: Row) -> int:
+        """By the event alone: what orders events of one and the same time."""
+        return max((rank for rank, entry in self.entries if matches(entry.predicate, event)), default=0)
+
     def rank_of(self, event: Row) -> int:
-        return max(
-            (stage.rank for stage in self.journey.stages if matches(stage.predicate, event)), default=0
-        )
+        """The highest stage that the event may enter here and now. Asked once per event: it counts it."""
+        ranks = [rank for number, (rank, _) in enumerate(self.entries) if self.holds(number, event)]
+        return max(ranks, default=0)
+
+    def holds(self, number: int, event: Row) -> bool:
+        """Whether an entry's predicate and preconditions do, and enough such events have come."""
+        _, entry = self.entries[number]
+        entered = {visit.rank: visit.entered_at for visit in reversed(self.visits)}
+        if not matches(entry.predicate, event) or entry.unless in entered:
+            return False
+        if entry.after and entry.after not in entered:
+            return False
+        if entry.after and event["event_at"] - entered[entry.after] < entry.not_before_ms:
+            return False
+        self.counted[number] += 1
+        return self.counted[number] >= entry.at_least
 
     def stage(self, rank: int) -> Stage:
         return self.journey.stages[rank - 1]

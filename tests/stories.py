@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from schemas.entries import Entry
 from schemas.journeys import Journey, Regress, Stage
 from schemas.predicates import Compare, Predicate
 from tests.oracle import Rows, Settings, final_rows
@@ -30,12 +31,12 @@ SHOP = Journey(
     version=1,
     key="visitor",
     stages=(
-        Stage("view", 1, False, on("view", "emptied"), None),
-        Stage("cart", 2, False, on("cart", "buy_now"), 10 * MINUTE),
-        Stage("gift", 3, True, on("gift"), None),
-        Stage("pay", 4, False, on("pay"), 40 * MINUTE),
-        Stage("order", 5, False, on("order", "buy_now"), None),
-        Stage("share", 6, False, on("share"), None),
+        Stage("view", 1, False, (Entry(on("view", "emptied")),), None),
+        Stage("cart", 2, False, (Entry(on("cart", "buy_now")),), 10 * MINUTE),
+        Stage("gift", 3, True, (Entry(on("gift")),), None),
+        Stage("pay", 4, False, (Entry(on("pay")),), 40 * MINUTE),
+        Stage("order", 5, False, (Entry(on("order", "buy_now")),), None),
+        Stage("share", 6, False, (Entry(on("share")),), None),
     ),
     conversion=5,
     regress=(Regress(1, on("emptied", "undo")), Regress(2, on("undo"))),

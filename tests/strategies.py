@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from schemas.entries import Entry
 from schemas.journeys import Journey, Regress, Stage
 from schemas.predicates import All, Compare, Predicate
 from tests.oracle import Settings
@@ -65,6 +66,19 @@ RULES: tuple[Predicate, ...] = (
 
 
 @st.composite
+def entries(draw: st.DrawFn, stages: int, rule: Predicate) -> tuple[Entry, ...]:
+    """The rule with something asked beside it, and sometimes another one."""
+    stage = st.sampled_from([0, 0, *range(1, stages + 1)])
+    made = []
+    for predicate in (rule, *draw(st.lists(st.sampled_from(RULES), max_size=1))):
+        after, unless = draw(stage), draw(stage)
+        not_before_ms = draw(st.sampled_from([0, 0, 1_000, 5 * MINUTE])) if after else 0
+        at_least = draw(st.sampled_from([1, 1, 2, 3]))
+        made.append(Entry(predicate, at_least, after, not_before_ms, unless if unless != after else 0))
+    return tuple(made)
+
+
+@st.composite
 def journeys(draw: st.DrawFn) -> tuple[Journey, ...]:
     """One to three journeys whose rules overlap, with timers short, long, and as long as the gap."""
     made = []
@@ -72,8 +86,15 @@ def journeys(draw: st.DrawFn) -> tuple[Journey, ...]:
         rules = draw(st.lists(st.sampled_from(RULES), min_size=1, max_size=6, unique_by=repr))
         conversion = draw(st.sampled_from([len(rules), max(1, len(rules) - 1), 1]))
         timers = st.sampled_from([None, None, 5 * MINUTE, 10 * MINUTE, GAP, 60 * MINUTE])
+        looks_back = draw(st.booleans())
         stages = tuple(
-            Stage(f"s{rank}", rank, draw(st.booleans()), rule, draw(timers) if rank < conversion else None)
+            Stage(
+                f"s{rank}",
+                rank,
+                draw(st.booleans()),
+                draw(entries(len(rules), rule)) if looks_back else (Entry(rule),),
+                draw(timers) if rank < conversion else None,
+            )
             for rank, rule in enumerate(rules, start=1)
         )
         evidence = st.sampled_from([on("emptied", "undo"), on("undo"), on("view")])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.journeys import Journey, Stage
+from schemas.entries import Entry
+from schemas.journeys import Journey, Regress, Stage
 from tests.oracle_walk import MINUTE
 from tests.stories import SHOP, check, funnel, ms, on, stays, tell
 
@@ -220,7 +221,7 @@ def test_outcomes_at_the_close() -> None:
 
 
 def test_a_timer_in_the_first_stage_makes_it_abandoned() -> None:
-    first = Stage("view", 1, False, on("view"), 5 * MINUTE)
+    first = Stage("view", 1, False, (Entry(on("view")),), 5 * MINUTE)
     short = Journey("short", 1, "visitor", (first, *SHOP.stages[1:]), 5, ())
     check(stays(tell("10:00:00 view", (short,))), "outcome abandoned_stage\n abandoned view")
 
@@ -243,6 +244,54 @@ def test_who_converted_stays_so_and_the_value_is_that_of_the_first_time() -> Non
         """,
     )
     assert sum(counts["converted"] for counts in funnel(rows)) == 1
+
+
+# --- rules that look back --------------------------------------------------------------------------------
+
+LOOKS_BACK = Journey(
+    "looks_back",
+    1,
+    "visitor",
+    (
+        Stage("seen", 1, False, (Entry(on("view"), at_least=2), Entry(on("gift"))), None),
+        Stage("asked", 2, False, (Entry(on("share"), after=1, not_before_ms=MINUTE),), None),
+        Stage("paid", 3, False, (Entry(on("pay"), unless=2),), None),
+    ),
+    3,
+    (Regress(1, on("undo")),),
+)
+
+
+def walked(story: str) -> list[str]:
+    return [
+        f"{row['at'] % 3_600_000 // MINUTE}:{row['to_stage']}"
+        for row in tell(story, (LOOKS_BACK,)).transitions
+    ]
+
+
+def test_a_stage_may_ask_for_several_events() -> None:
+    assert walked("10:00:00 view \n 10:01:00 cart \n 10:02:00 view") == ["2:seen"]
+    assert walked("10:00:00 view \n 11:02:00 view") == [], "each session counts for itself"
+    assert walked("10:00:00 view passive=1 \n 10:01:00 view") == []
+    assert walked("10:00:00 view \n 10:01:00 gift \n 10:02:00 view") == ["1:seen"], "or another rule will do"
+
+
+def test_a_stage_may_ask_for_another_one_before_it_and_for_time_since() -> None:
+    assert walked("10:00:00 share \n 10:01:00 gift \n 10:02:00 share") == ["1:seen", "2:asked"]
+    assert walked("10:00:00 gift \n 10:00:59.999 share") == ["0:seen"]
+    assert walked("10:00:00 gift id=a \n 10:00:00 share id=b") == ["0:seen"]
+    back = "10:00:00 gift \n 10:01:00 share \n 10:02:00 undo \n 10:02:30 share"
+    assert walked(back) == ["0:seen", "1:asked", "2:seen", "2:asked"], "time counts from the first entry"
+
+
+def test_a_stage_may_ask_that_another_one_was_not_entered() -> None:
+    assert walked("10:00:00 gift \n 10:01:00 pay") == ["0:seen", "1:paid"]
+    assert walked("10:00:00 gift \n 10:01:00 share \n 10:02:00 pay") == ["0:seen", "1:asked"]
+    assert walked("10:00:00 gift \n 10:01:00 share \n 10:02:00 undo \n 10:03:00 pay") == [
+        "0:seen",
+        "1:asked",
+        "2:seen",
+    ]
 
 
 # --- the end -----------------------------------------------------------------------------------------
@@ -307,7 +356,7 @@ def test_at_the_watermark_itself_nothing_has_happened_yet() -> None:
 
 
 def test_nobody_abandons_what_lies_beyond_the_conversion() -> None:
-    share = Stage("share", 6, False, on("share"), 5 * MINUTE)
+    share = Stage("share", 6, False, (Entry(on("share")),), 5 * MINUTE)
     beyond = Journey("beyond", 1, "visitor", (*SHOP.stages[:5], share), 5, ())
     rows = tell("10:00:00 order \n 10:01:00 share", (beyond,))
     check(rows.visits, "stage left_by settled\n order advanced yes\n share converted yes")
@@ -315,7 +364,7 @@ def test_nobody_abandons_what_lies_beyond_the_conversion() -> None:
 
 
 def test_every_journey_goes_its_own_way() -> None:
-    other = Journey("other", 2, "visitor", (Stage("seen", 1, False, on("pay"), None),), 1, ())
+    other = Journey("other", 2, "visitor", (Stage("seen", 1, False, (Entry(on("pay")),), None),), 1, ())
     rows = tell("10:00:00 view \n 10:01:00 pay", (SHOP, other))
     check(
         stays(rows),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from schemas.entries import Entry
 from schemas.journeys import Journey, Stage
 from schemas.predicates import Compare
 from tests import test_oracle_peers as peers
@@ -52,7 +53,7 @@ def test_peers(
 
 SECOND = 1000
 VISIT = Journey(
-    "visit", 1, "visitor", (Stage("seen", 1, False, Compare("event", "exists", True), None),), 1, ()
+    "visit", 1, "visitor", (Stage("seen", 1, False, (Entry(Compare("event", "exists", True)),), None),), 1, ()
 )
 
 
@@ -155,7 +156,7 @@ def test_the_funnel_of_plausible() -> None:
     case = peers.case("plausible-funnel-dropoff")
     wanted = case["expect"]
     rules = (Compare("url", "prefix", "/go/to/blog/"), on("Signup"), Compare("url", "eq", "/checkout"))
-    stages = tuple(Stage(f"s{rank}", rank, False, rule, None) for rank, rule in enumerate(rules, 1))
+    stages = tuple(Stage(f"s{rank}", rank, False, (Entry(rule),), None) for rank, rule in enumerate(rules, 1))
     records: list[Row | None] = [
         {
             "visitor_id": visitor,

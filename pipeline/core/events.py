@@ -23,7 +23,9 @@ from pipeline.core.strings import string_array, string_buffers
 Index = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
-NUMBERS: Final = ("at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "back")
+NUMBERS: Final = (
+    "at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "bits", "back",
+)  # fmt: skip
 TEXTS: Final = ("event_id", "visitor", "user", "url")
 
 FEW_WORDS: Final = 256
@@ -65,6 +67,7 @@ class Events:
     position: NDArray[np.int64]
     passive: NDArray[np.bool_]
     match: NDArray[np.uint8]
+    bits: NDArray[np.uint32]
     back: NDArray[np.uint16]
     words: NDArray[np.int32]
     event_id: Text
@@ -101,7 +104,7 @@ class Events:
         """The columns as the kernel takes them; `words` must be codes of the shard's list."""
         return Rows(
             self.at, self.key, self.id_hash, self.value_e4, self.partition, self.position, self.passive,
-            self.words, self.match, self.back,
+            self.words, self.match, self.bits, self.back,
             self.event_id.offsets, self.event_id.data, self.visitor.offsets, self.visitor.data,
             self.user.offsets, self.user.data, self.url.offsets, self.url.data,
         )  # fmt: skip
@@ -134,7 +137,8 @@ def _joined(parts: Sequence[tuple[Events, Index, Codes | None]], known: list[str
     """Rows of several batches, copied; `known` is the word list of their new codes."""
     sources = [(events.rows(), index, codes) for events, index, codes in parts]
     sizes = np.sum([text_bytes(rows, index) for rows, index, _ in sources], axis=0)
-    out = room(sum(len(index) for _, index, _ in sources), sources[0][0].match.shape[1], sizes, known)
+    n, first = sum(len(index) for _, index, _ in sources), sources[0][0]
+    out = room(n, first.match.shape[1], first.bits.shape[1], sizes, known)
     to, at = out.rows(), 0
     for rows, index, codes in sources:
         copy_rows(rows, index, _AS_THEY_ARE if codes is None else codes, to, at)
@@ -145,8 +149,8 @@ def _joined(parts: Sequence[tuple[Events, Index, Codes | None]], known: list[str
 _AS_THEY_ARE: Final = np.empty(0, np.int32)
 
 
-def room(n: int, journeys: int, text: Sequence[int], known: list[str]) -> Events:
-    """Room for n events whose texts (of TEXTS) have so many bytes."""
+def room(n: int, journeys: int, looking_back: int, text: Sequence[int], known: list[str]) -> Events:
+    """Room for n events in so many journeys, of which some look back, with so many bytes of TEXTS."""
     event_id, visitor, user, url = (
         Text(np.empty(n + 1, np.int32), np.empty(size, np.uint8)) for size in text
     )
@@ -161,6 +165,7 @@ def room(n: int, journeys: int, text: Sequence[int], known: list[str]) -> Events
         position=np.empty(n, np.int64),
         passive=np.empty(n, np.bool_),
         match=np.empty((n, journeys), np.uint8),
+        bits=np.empty((n, looking_back), np.uint32),
         back=np.empty((n, journeys), np.uint16),
         words=np.empty((n, 8), np.int32),
         event_id=event_id,
@@ -199,7 +204,7 @@ def _small(dumped: dict[str, Any]) -> dict[str, Any]:
     """
     small = dict(dumped)
     small["words"] = dumped["words"].astype(np.min_scalar_type(len(dumped["known"])))
-    for name in ("value_e4", "partition", "passive", "match", "back"):
+    for name in ("value_e4", "partition", "passive", "match", "bits", "back"):
         column = dumped[name]
         if column.size and not (column != column.flat[0]).any():
             small[name] = (column.shape, column.flat[0])

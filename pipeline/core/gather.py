@@ -61,6 +61,8 @@ def copy_rows(rows, index, codes, out, at):  # type: ignore[no-untyped-def]
         for j in range(rows.match.shape[1]):
             out.match[at + k, j] = rows.match[index[k], j]
             out.back[at + k, j] = rows.back[index[k], j]
+        for j in range(rows.bits.shape[1]):
+            out.bits[at + k, j] = rows.bits[index[k], j]
     recoded = codes.shape[0] > 0
     for k in range(index.shape[0]):
         for column in range(rows.words.shape[1]):
@@ -117,6 +119,8 @@ def scatter_rows(rows, shard, starts, out):  # type: ignore[no-untyped-def]
         for j in range(rows.match.shape[1]):
             out.match[to[r], j] = rows.match[r, j]
             out.back[to[r], j] = rows.back[r, j]
+        for j in range(rows.bits.shape[1]):
+            out.bits[to[r], j] = rows.bits[r, j]
         for column in range(rows.words.shape[1]):
             out.words[to[r], column] = rows.words[r, column]
     _put_texts(rows.event_id_offsets, rows.event_id, shard, to, free, out.event_id_offsets, out.event_id)

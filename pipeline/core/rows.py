@@ -27,6 +27,7 @@ class Rows(NamedTuple):
     passive: NDArray[np.bool_]
     words: NDArray[np.int32]  # [n, 8]
     match: NDArray[np.uint8]  # [n, J] highest stage whose rule holds, 0 for none
+    bits: NDArray[np.uint32]  # [n, those of J that look back] a bit per rule that holds
     back: NDArray[np.uint16]  # [n, J] bit `rank` where a regress rule to that stage holds
     event_id_offsets: NDArray[np.int32]
     event_id: NDArray[np.uint8]
@@ -50,6 +51,7 @@ def lend_rows(x):  # type: ignore[no-untyped-def]
         borrowed(x.passive),
         borrowed(x.words),
         borrowed(x.match),
+        borrowed(x.bits),
         borrowed(x.back),
         borrowed(x.event_id_offsets),
         borrowed(x.event_id),

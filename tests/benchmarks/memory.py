@@ -20,7 +20,8 @@ from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.route import route
 from pipeline.core.track.layout import Limits
-from pipeline.core.track.track import Track, compile_rules
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import Track
 from pipeline.sources.files import JsonLinesReader
 from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping

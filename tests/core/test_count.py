@@ -17,12 +17,13 @@ from pipeline.core.count.count import Count, Increments
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import CONVERTED, COUNT_OUT
 from pipeline.core.track.track import ALL_TIME
+from schemas.entries import Entry
 from schemas.journeys import Journey, Stage
 from schemas.tables import FUNNEL_COUNTS
 from sinks.check import conform
 from tests.stories import SHOP, on
 
-OTHER = Journey("other", 7, "visitor", (Stage("view", 1, False, on("x"), None),), 1, ())
+OTHER = Journey("other", 7, "visitor", (Stage("view", 1, False, (Entry(on("x")),), None),), 1, ())
 JOURNEYS = (SHOP, OTHER)
 MINUTE = 60_000
 KNOWN = ["", "mobile", "desktop", "direct", "EUR", "shop", "é" * 20]

@@ -16,14 +16,16 @@ from pipeline.core.facts import sequences as sequences_module
 from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
 from pipeline.core.track.layout import Limits
-from pipeline.core.track.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import ALL_TIME, Track
+from schemas.entries import Entry
 from schemas.journeys import Journey, Stage
 from schemas.tables import SESSIONS
 from sinks.check import conform
 from tests.core.made import ROWS, Row, enriched
 from tests.stories import SHOP, on
 
-VIEWS = Journey("views", 3, "visitor", (Stage("view", 1, False, on("view"), None),), 1, ())
+VIEWS = Journey("views", 3, "visitor", (Stage("view", 1, False, (Entry(on("view")),), None),), 1, ())
 NEW_SHOP = replace(SHOP, version=2)
 JOURNEYS = (SHOP, VIEWS, NEW_SHOP)  # two versions of a name, and stages of one name in several journeys
 LIMITS = Limits(1_800_000, 86_400_000, False, False)

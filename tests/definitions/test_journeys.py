@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.documents import BadDefinition
+from schemas.entries import Entry
 from schemas.journeys import Journey, Rule, load_journeys, shipped_journeys
 from schemas.predicates import Compare, matches
 
@@ -118,6 +119,60 @@ REPLACED: list[tuple[str, str, str]] = [
 def test_refused(old: str, new: str, problem: str, tmp_path: Path) -> None:
     assert old in GOOD
     problems = refused(GOOD.replace(old, new, 1), folder=tmp_path)
+    assert len(problems) == 1
+    assert problems[0].startswith(problem)
+
+
+LOOKING_BACK = """\
+  - name: view
+    when:
+      - {event: page_view, at_least: 3, per: session, unless: order}
+      - {event: search}
+  - name: cart
+    optional: true
+    when: {event: add_to_cart, after: view, not_before: 10s}
+"""
+
+
+def looking_back() -> str:
+    head, rest = GOOD.split("  - name: view\n")
+    return head + LOOKING_BACK + "  - name: order\n" + rest.split("  - name: order\n")[1]
+
+
+def test_rules_that_look_back(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(looking_back())
+    (journey,) = load_journeys([str(tmp_path / "shop.yaml")])
+    assert [stage.entries for stage in journey.stages] == [
+        (
+            Entry(Compare("event", "eq", "page_view"), at_least=3, unless=3),
+            Entry(Compare("event", "eq", "search")),
+        ),
+        (Entry(Compare("event", "eq", "add_to_cart"), after=1, not_before_ms=10_000),),
+        (Entry(Compare("event", "eq", "purchase")),),
+    ]
+    assert not journey.is_stateless
+    assert [(rule.bit, rule.kind, rule.rank) for rule in journey.rules] == [
+        (0, "enter", 1), (1, "enter", 1), (2, "enter", 2), (3, "enter", 3), (4, "regress", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("at_least: 3", "at_least: 0", "8: at_least must be from 1 to 255, not 0 ()"),
+        ("at_least: 3, ", "", "8: 'per' says what at_least counts in (add at_least)"),
+        ("per: session", "per: sesion", "8: per 'sesion' is not known (did you mean 'session'?)"),
+        ("unless: order", "unless: odrer", "8: unless: there is no stage 'odrer' (did you mean 'order'?)"),
+        ("after: view, ", "", "12: not_before counts from a stage (name it: after: STAGE)"),
+        ("not_before: 10s", "not_before: soon", "12: not_before must be a duration, not 'soon'"),
+        ("not_before: 10s", "unless: view", "12: after and unless name the same stage: this can never hold"),
+        ("{event: search}", "{unless: order}", "9: 'when' of stage view, rule 2 is empty"),
+        ("{event: search}", "search", "9: 'when' of stage view, rule 2 must be a mapping, not text"),
+    ],
+)
+def test_looking_back_refused(old: str, new: str, problem: str, tmp_path: Path) -> None:
+    assert old in looking_back()
+    problems = refused(looking_back().replace(old, new, 1), folder=tmp_path)
     assert len(problems) == 1
     assert problems[0].startswith(problem)
 

@@ -17,12 +17,14 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
 def test_examples(tmp_path: Path) -> None:
-    condition, journey, mapping = EXAMPLES
+    condition, journey, rules, mapping = EXAMPLES
     inner = "\n".join(line[2:] for line in condition.splitlines()[1:])
     assert read(inner)[1] == []
     (tmp_path / "journey.yaml").write_text(journey)
     (tmp_path / "mapping.yaml").write_text(mapping)
     assert len(load_journeys([str(tmp_path / "journey.yaml")])) == 1
+    (tmp_path / "journey.yaml").write_text(journey.replace("regress:", rules + "regress:"))
+    assert not load_journeys([str(tmp_path / "journey.yaml")])[0].is_stateless
     assert load_mapping(str(tmp_path / "mapping.yaml")).fields
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.events import Events, Slice
 from pipeline.core.track.layout import FIRED_MAX, SEQUENCE_MAX, VISIT_FIRED, Limits
-from pipeline.core.track.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import ALL_TIME, Track
+from schemas.entries import Entry
 from schemas.journeys import Journey, Regress, Stage
 from tests.properties.test_state import events
 from tests.stories import MIDNIGHT
@@ -18,7 +20,11 @@ THERE_AND_BACK = Journey(
     "there and back",
     1,
     "visitor",
-    (Stage("a", 1, False, on("a"), 1), Stage("b", 2, False, on("b"), 1), Stage("c", 3, False, on("c"), None)),
+    (
+        Stage("a", 1, False, (Entry(on("a")),), 1),
+        Stage("b", 2, False, (Entry(on("b")),), 1),
+        Stage("c", 3, False, (Entry(on("c")),), None),
+    ),
     3,
     (Regress(1, on("a")),),
 )

@@ -15,9 +15,10 @@ from pipeline.core.events import Events, Slice, Text, room
 from pipeline.core.seen import MINUTE_MS, Seen, insert
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import DUE_BLOCK, Limits
+from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.slots import find, free_slot, take_slot
 from pipeline.core.track.state import ShardState
-from pipeline.core.track.track import ALL_TIME, Track, compile_rules
+from pipeline.core.track.track import ALL_TIME, Track
 from tests.stories import MIDNIGHT, SHOP
 
 # --- the index: keys to slots -----------------------------------------------------------------------------
@@ -45,7 +46,7 @@ CROWDED = st.sampled_from([*range(1, 12), *(0xFFFFFFFF - low for low in range(6)
 @given(st.lists(CROWDED, max_size=80))
 def test_the_index_is_a_dict_of_the_open_sessions(keys: list[int]) -> None:
     """Each key opens a session, or closes it where it is open."""
-    state = ShardState(1)
+    state = ShardState(1, 0)
     told: dict[int, int] = {}
     for key in keys:
         if key in told:
@@ -69,7 +70,7 @@ def texts(words: Sequence[str]) -> Text:
 def events(at: Any, visitors: Any, *, campaigns: Sequence[str] = (), url: str = "/p/{:05}") -> Events:
     """A page view per row; visitors are numbers."""
     n = len(at)
-    made = room(n, 1, (0, 0, 0, 0), ["", "shop", "desktop", "organic", *campaigns])
+    made = room(n, 1, 0, (0, 0, 0, 0), ["", "shop", "desktop", "organic", *campaigns])
     words = np.zeros((n, 8), np.int32)
     words[:, :3] = 1, 2, 3
     if campaigns:
@@ -84,6 +85,7 @@ def events(at: Any, visitors: Any, *, campaigns: Sequence[str] = (), url: str = 
         position=np.arange(n),
         passive=np.zeros(n, np.bool_),
         match=np.ones((n, 1), np.uint8),
+        bits=np.empty((n, 0), np.uint32),
         back=np.zeros((n, 1), np.uint16),
         words=words,
         event_id=texts([f"{k:012}" for k in range(n)]),

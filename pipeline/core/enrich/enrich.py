@@ -41,8 +41,12 @@ class Enrich:
         n = len(batch)
         match = np.zeros((n, len(self.journeys)), np.uint8)
         back = np.zeros((n, len(self.journeys)), np.uint16)
+        looking_back = []
         for j, (journey, predicates) in enumerate(self.journeys):
-            _stages(journey, rule_bits(predicates, batch), match[:, j], back[:, j])
+            holds = rule_bits(predicates, batch)
+            _stages(journey, holds, match[:, j], back[:, j])
+            if not journey.is_stateless:
+                looking_back.append(holds)
         codes, known = _words(batch)
         return Events(
             at=batch.column("event_at").cast(pa.int64()).to_numpy(),
@@ -53,6 +57,7 @@ class Enrich:
             position=admitted.position,
             passive=batch.column("passive").to_numpy(zero_copy_only=False),
             match=match,
+            bits=np.stack(looking_back, axis=1) if looking_back else np.empty((n, 0), np.uint32),
             back=back,
             words=codes,
             event_id=Text.of(batch.column("event_id")),

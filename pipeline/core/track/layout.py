@@ -140,12 +140,30 @@ ENTERED, ADVANCED, ABANDONED, RECOVERED, VOIDED, CONVERTED = range(6)
 """Columns of schemas.tables.FUNNEL_COUNTS, in that order."""
 
 
+ASKED: Final = np.dtype(
+    [
+        ("bit", np.uint32),  # whether its predicate holds, in Rows.bits
+        ("rank", np.uint8),
+        ("at_least", np.uint8),
+        ("count", np.int16),  # the note of how many, or -1
+        ("after", np.int16),  # the note of a stage that must have been entered, or -1
+        ("unless", np.int16),  # the note of one that must not, or -1
+        ("not_before_ms", np.uint32),
+    ]
+)
+"""A rule that enters a stage (schemas.entries.Entry). A *note* is a column of Slots.notes."""
+
+
 class Rules(NamedTuple):
     """The journeys of a deployment as the kernel reads them: J journeys, ranks from 1 to 15."""
 
     conversion: NDArray[np.uint8]  # [J] rank
     optional: NDArray[np.uint16]  # [J] bit `rank` where the stage is optional
     abandon_after_ms: NDArray[np.int64]  # [J, 16]; 0: no timer
+    asked: NDArray[np.void]  # ASKED: the rules of the journeys that look back, journey by journey
+    first: NDArray[np.int64]  # [J + 1] where those of each journey begin: none where each event alone tells
+    column: NDArray[np.int64]  # [J] of Rows.bits
+    mark: NDArray[np.int64]  # [J, 16] the note of when a stage was first entered, or -1
 
 
 class Limits(NamedTuple):
@@ -162,6 +180,9 @@ class Slots(NamedTuple):
 
     sessions: NDArray[np.void]  # SESSION[capacity]
     visits: NDArray[np.void]  # VISIT[capacity, J]
+    notes: NDArray[
+        np.uint32
+    ]  # [capacity, N] counts of events, and 1 + ms after the start that a stage was entered
     due: NDArray[np.uint32]  # [capacity] second in which time alone next changes the session
     due_least: NDArray[np.uint32]  # [blocks] no session of the block is due before
     untold: NDArray[np.uint64]  # a bit per slot: the session has changed since a row told of it

@@ -13,6 +13,7 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
     return Slots(
         borrowed(x.sessions),
         borrowed(x.visits),
+        borrowed(x.notes),
         borrowed(x.due),
         borrowed(x.due_least),
         borrowed(x.untold),
@@ -27,7 +28,15 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def lend_rules(x):  # type: ignore[no-untyped-def]
-    return Rules(borrowed(x.conversion), borrowed(x.optional), borrowed(x.abandon_after_ms))
+    return Rules(
+        borrowed(x.conversion),
+        borrowed(x.optional),
+        borrowed(x.abandon_after_ms),
+        borrowed(x.asked),
+        borrowed(x.first),
+        borrowed(x.column),
+        borrowed(x.mark),
+    )
 
 
 @njit(nogil=True, forceinline=True)

@@ -54,6 +54,8 @@ def open_session(slots, rows, row, slot, flags, lane):  # type: ignore[no-untype
     session.fired = 0
     session.lane = lane
     session.flags = flags
+    for note in range(slots.notes.shape[1]):
+        slots.notes[slot, note] = 0
     for j in range(slots.visits.shape[1]):
         visit = slots.visits[slot, j]
         visit.path = 0

@@ -93,6 +93,9 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
             int64(j), int64(to_rank), int64(CONVERTED), at, context, int64(amount.currency), amount.value_e4,
         )  # fmt: skip
 
+    mark = rules.mark[j, to_rank]
+    if mark >= 0 and slots.notes[slot, mark] == 0:
+        slots.notes[slot, mark] = uint32(1 + at - session.started_at)
     steps = visit.sequence - 1
     if steps < PATH_STEPS_MAX:
         visit.path |= uint64(to_rank) << uint64(4 * steps)
@@ -123,6 +126,29 @@ def _highest_below(bits, rank):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _highest_held(slots, rules, slot, j, bits, now_ms):  # type: ignore[no-untyped-def]
+    """The highest stage that journey j, which looks back, lets an event enter; counts the event where a rule
+    counts.
+    """
+    rank = int64(0)
+    for r in range(rules.first[j], rules.first[j + 1]):
+        asked = rules.asked[r]
+        holds = bits & asked.bit != 0
+        if holds and asked.after >= 0:
+            since = slots.notes[slot, asked.after]
+            holds = since > 0 and now_ms >= int64(since) - 1 + int64(asked.not_before_ms)
+        if holds and asked.unless >= 0:
+            holds = slots.notes[slot, asked.unless] == 0
+        if holds and asked.count >= 0:
+            seen = min(slots.notes[slot, asked.count] + uint32(1), uint32(asked.at_least))
+            slots.notes[slot, asked.count] = seen
+            holds = seen >= asked.at_least
+        if holds:
+            rank = max(rank, int64(asked.rank))
+    return rank
+
+
+@inlined
 def step(slots, rules, out, rows, row, slot, j, ids, scratch):  # type: ignore[no-untyped-def]
     """One event in one journey; True when it made a transition. Explicit evidence to go back is judged
     first; where it leads nowhere the event may still enter a stage.
@@ -130,6 +156,9 @@ def step(slots, rules, out, rows, row, slot, j, ids, scratch):  # type: ignore[n
     visit = slots.visits[slot, j]
     current, furthest = int64(visit.ranks & 15), int64(visit.ranks >> 4)
     rank = int64(rows.match[row, j])
+    if rules.column[j] >= 0:
+        now_ms = rows.at[row] - slots.sessions[slot].started_at
+        rank = _highest_held(slots, rules, slot, j, rows.bits[row, rules.column[j]], now_ms)
     to_rank = int64(0)
     kind = int64(REGRESS)
     if rows.back[row, j]:

@@ -46,11 +46,12 @@ class ShardState:
     `slots` is replaced when it grows: take it anew after every `reserve`.
     """
 
-    def __init__(self, journeys: int, words: Words | None = None) -> None:
+    def __init__(self, journeys: int, notes: int, words: Words | None = None) -> None:
         self.journeys = journeys
+        self.notes = notes  # that every session keeps
         self.words = words or Words()
         self._words_kept = len(self.words.known)
-        self.slots = _empty(journeys, 1024, 64)
+        self.slots = _empty(journeys, notes, 1024, 64)
 
     @property
     def open_sessions(self) -> int:
@@ -60,7 +61,7 @@ class ShardState:
     def bytes_without_text(self) -> int:
         """Bytes allocated for sessions, stages, timers and the index: all but text and words."""
         s = self.slots
-        arrays = (s.sessions, s.visits, s.due, s.due_least, s.untold, s.key_index)
+        arrays = (s.sessions, s.visits, s.notes, s.due, s.due_least, s.untold, s.key_index)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -100,7 +101,7 @@ class ShardState:
         capacity, need = len(s.sessions), self.open_sessions + more
         if need > capacity:
             grown = _up(max(need, capacity + capacity // 64), WORD_BITS)
-            for array in (s.sessions, s.visits, s.due):
+            for array in (s.sessions, s.visits, s.notes, s.due):
                 array.resize((grown, *array.shape[1:]), refcheck=False)
             s.due_least.resize(_up(grown, DUE_BLOCK) // DUE_BLOCK, refcheck=False)
             s.untold.resize(grown // WORD_BITS, refcheck=False)
@@ -179,6 +180,7 @@ class ShardState:
         return {
             "sessions": sessions,
             "visits": s.visits[used],
+            "notes": s.notes[used],
             "untold": _bits(s.untold)[used],
             "heap": heap[:alive],
             "contexts": s.contexts[: int(s.sizes[CONTEXTS_USED])],
@@ -187,15 +189,16 @@ class ShardState:
         }
 
     @classmethod
-    def load(cls, journeys: int, dumped: dict[str, Any], due: Any) -> ShardState:
+    def load(cls, journeys: int, notes: int, dumped: dict[str, Any], due: Any) -> ShardState:
         """The state that `dump` wrote; `due(slots, count)` files the timers (only the kernel knows them)."""
-        state = cls(journeys, Words(dumped["words"]))
+        state = cls(journeys, notes, Words(dumped["words"]))
         sessions, heap, contexts = dumped["sessions"], dumped["heap"], dumped["contexts"]
         n = len(sessions)
         state._grow_sessions(n)
         s = state.slots
         s.sessions[:n] = sessions
         s.visits[:n] = dumped["visits"]
+        s.notes[:n] = dumped["notes"]
         bits = np.zeros(len(s.sessions), np.uint8)
         bits[:n] = dumped["untold"]
         s.untold[:] = np.packbits(bits, bitorder="little").view(np.uint64)
@@ -227,11 +230,12 @@ def _bits(untold: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return np.unpackbits(untold.view(np.uint8), bitorder="little")
 
 
-def _empty(journeys: int, heap_bytes: int, contexts: int) -> Slots:
+def _empty(journeys: int, notes: int, heap_bytes: int, contexts: int) -> Slots:
     """Slots without sessions; the first unit of the heap stays empty, because 0 is no text."""
     return Slots(
         sessions=np.zeros(0, SESSION),
         visits=np.zeros((0, journeys), VISIT),
+        notes=np.zeros((0, notes), np.uint32),
         due=np.zeros(0, np.uint32),
         due_least=np.zeros(0, np.uint32),
         untold=np.zeros(0, np.uint64),

@@ -28,8 +28,8 @@ from pipeline.core.track.layout import (
     Out,
     Rules,
 )
+from pipeline.core.track.rules import notes_of
 from pipeline.core.track.state import ShardState
-from schemas.journeys import Journey
 
 ALL_TIME: int = np.iinfo(np.int64).max - 1
 """The watermark at the end of a replay: everything is past."""
@@ -60,21 +60,6 @@ class Emitted:
     state: ShardState
 
 
-def compile_rules(journeys: Sequence[Journey]) -> Rules:
-    """The journeys as the kernel reads them. Stages from the conversion on have no timer: nothing is
-    abandoned there.
-    """
-    conversion = np.array([journey.conversion for journey in journeys], np.uint8)
-    optional = np.zeros(len(journeys), np.uint16)
-    abandon = np.zeros((len(journeys), 16), np.int64)
-    for j, journey in enumerate(journeys):
-        for stage in journey.stages:
-            optional[j] |= stage.optional << stage.rank
-            if stage.rank < journey.conversion:
-                abandon[j, stage.rank] = stage.abandon_after_ms or 0
-    return Rules(conversion, optional, abandon)
-
-
 class Track:
     """One shard. `lanes` is the number of source partitions whose time visitors follow (1 where a
     visitor's records may lie in any partition: then time is the least of all).
@@ -83,7 +68,7 @@ class Track:
     def __init__(self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None) -> None:
         self.rules = rules
         self.limits = limits
-        self.state = ShardState(len(rules.conversion))
+        self.state = ShardState(len(rules.conversion), notes_of(rules))
         self.seen = seen
         self.held: Events | None = None
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
@@ -116,7 +101,7 @@ class Track:
         A session that is closed is told at once. How often the others are is the caller's choice, as long as
         the stale ones are told in the end.
         """
-        nothing = room(0, self.state.journeys, (0, 0, 0, 0), [""])
+        nothing = self._no_events()
         word = 0
         while word >= 0:
             out = _out(kernel.EXPIRE_ROWS, 0, self.state.journeys)
@@ -129,13 +114,16 @@ class Track:
         if self.held is not None and len(self.held):
             parts.insert(0, (self.held, np.arange(len(self.held))))
         if not parts:
-            return room(0, self.state.journeys, (0, 0, 0, 0), [""]), np.empty(0, np.int64)
+            return self._no_events(), np.empty(0, np.int64)
         batch = gather(parts, self._recode)
         ready = batch.at < self.watermarks[self._lanes(batch)]
         waiting = np.flatnonzero(~ready)
         self.held = batch.take(waiting)
         order = np.flatnonzero(ready)
         return batch, order[np.argsort(batch.key[order])]
+
+    def _no_events(self) -> Events:
+        return room(0, self.state.journeys, int((self.rules.column >= 0).sum()), (0, 0, 0, 0), [""])
 
     def _recode(self, events: Events) -> tuple[list[str], NDArray[np.int32] | None]:
         if events.known is self.state.words.known:
@@ -208,6 +196,7 @@ class Track:
         """Goes on from what `dump` wrote, under the same settings."""
         self.state = ShardState.load(
             self.state.journeys,
+            self.state.notes,
             dumped["state"],
             lambda slots, count: _refile(slots, count, self.limits.gap_ms),
         )
