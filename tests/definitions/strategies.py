@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.conditions import OPS_OF, PROPERTY
 from schemas.events import FIELDS, arrow_type
-from schemas.predicates import All, Any_, Compare, Not, Predicate
+from schemas.predicates import All, Any_, Compare, Not, Predicate, read_number
 
 Event = dict[str, Any]
 
@@ -39,8 +39,27 @@ NO_NUMBERS = (
     "\u0661",
 )
 WORDS = ("page_view", "page", "e", "true", "false", "True", "null", "é", "a\nb", "a\0b", "\n", ".*")
+# What SQL, or the text of a parameter on its way to it, might take for something else.
+ESCAPES = (
+    "\\",
+    "a\\",
+    "\\N",
+    "\\n",
+    "'",
+    "it's",
+    "''",
+    '"',
+    "`",
+    "%",
+    "p_ge%",
+    "{p1:String}",
+    "\t",
+    "\r",
+    "NULL",
+    "--",
+)
 
-texts = st.sampled_from((*WORDS, *NUMBERS_AS_TEXT, *NO_NUMBERS)) | st.text(
+texts = st.sampled_from((*WORDS, *ESCAPES, *NUMBERS_AS_TEXT, *NO_NUMBERS)) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
 )
 missing_texts = st.sampled_from(("", None))
@@ -86,29 +105,47 @@ def comparisons(draw: st.DrawFn, kinds: Sequence[str] = tuple(OPS_OF), rows: Seq
     name = draw(st.sampled_from([name for name, its_kind in COLUMNS.items() if its_kind == kind]))
     op = draw(st.sampled_from(OPS_OF[kind]))
     found = [row[name] for row in rows if row[name] not in (None, "", [])]
+    near = _near(kind, op, found)
     literal = literals(kind, op)
-    if found and kind == "list":
-        literal |= st.sampled_from([item for items in found for item in items])
-    elif found and kind != PROPERTY and op != "exists":
-        literal |= st.sampled_from(found)
+    if near:
+        literal |= st.sampled_from(near)
     if op == "in":
         return Compare(name, op, tuple(draw(st.lists(literal, min_size=1, max_size=3))))
     return Compare(name, op, draw(literal if op != "exists" else st.booleans()))
+
+
+def _near(kind: str, op: str, found: Sequence[Any]) -> list[Any]:
+    """Literals that meet, or nearly meet, values that are there."""
+    if op == "exists":
+        return []
+    if kind == "list":
+        return [item for items in found for item in items]
+    if op in ("prefix", "suffix", "contains"):
+        return [piece for text in found for piece in (text, text[:2], text[-2:])]
+    if kind == PROPERTY:
+        numbers = [number for text in found if (number := read_number(text)) is not None]
+        return numbers if op in ("gt", "gte", "lt", "lte") else [*numbers, *found]
+    return list(found)
 
 
 event_names = st.builds(
     lambda names: Compare("event", "in", tuple(names)), st.lists(texts, min_size=1, max_size=3)
 )
 
-predicates: st.SearchStrategy[Predicate] = st.recursive(
-    comparisons() | event_names,
-    lambda part: (
-        st.builds(Not, part)
-        | st.builds(All, st.lists(part, max_size=3).map(tuple))
-        | st.builds(Any_, st.lists(part, max_size=3).map(tuple))
-    ),
-    max_leaves=6,
-)
+
+def trees(leaf: st.SearchStrategy[Compare]) -> st.SearchStrategy[Predicate]:
+    return st.recursive(
+        leaf,
+        lambda part: (
+            st.builds(Not, part)
+            | st.builds(All, st.lists(part, max_size=3).map(tuple))
+            | st.builds(Any_, st.lists(part, max_size=3).map(tuple))
+        ),
+        max_leaves=6,
+    )
+
+
+predicates: st.SearchStrategy[Predicate] = trees(comparisons() | event_names)
 
 
 def column(name: str, values: Sequence[Any]) -> pa.Array:
