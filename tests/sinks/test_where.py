@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.core.predicates import mask
 from schemas.conditions import OPS_OF
 from schemas.events import FIELDS, PROPERTY_PREFIX, arrow_type
-from schemas.predicates import Predicate, matches
+from schemas.nodes import DEPTH_MAX
+from schemas.predicates import NUMBER, All, Any_, Compare, Not, Predicate, matches
 from sinks.clickhouse.client import connect, target
+from sinks.clickhouse.query import Reader
 from sinks.clickhouse.where import COLUMNS, where
-from tests.definitions.strategies import PROPERTIES, Event, batch_of, comparisons, events, trees
+from tests.definitions.strategies import ESCAPES, PROPERTIES, Event, batch_of, comparisons, events, trees
 from tests.definitions.test_predicates import CASES
 
 AT = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
@@ -27,14 +30,15 @@ STORED: dict[str, Any] = {"event_at": AT, "value": 0, "quantity": 0, "passive": 
 
 
 class Rows:
-    """A table of events in the embedded engine, asked as a reader asks."""
+    """A table of events in the embedded engine, and the reader that asks it."""
 
     def __init__(self, dsn: str) -> None:
         self._client = connect(target(dsn))
         columns = ", ".join(f"`{name}` {type_}" for name, type_ in COLUMNS.values())
         self._client.command(
-            f"CREATE TABLE e (n UInt32, {columns}) ENGINE = MergeTree ORDER BY (site, event)"
+            f"CREATE TABLE e (n UInt64, {columns}) ENGINE = MergeTree ORDER BY (site, event)"
         )
+        self._reader = Reader(dsn)
 
     def put(self, rows: Sequence[Event]) -> None:
         """These and no others."""
@@ -42,11 +46,22 @@ class Rows:
         self._client.insert_arrow("e", table_of(rows))
 
     def those(self, predicate: Predicate) -> list[int]:
+        """The numbers of the rows that the condition lets through."""
         condition, parameters = where(predicate)
-        found = self._client.query(f"SELECT n FROM e WHERE {condition} ORDER BY n", parameters=parameters)
-        return [n for (n,) in found.result_rows]
+        return self.ask(f"SELECT n FROM e WHERE {condition} ORDER BY n", parameters)
+
+    def those_of_old(self, predicate: Predicate) -> list[int]:
+        """The same by a ClickHouse before 26.7, which reads numbers less exactly."""
+        condition, parameters = where(predicate)
+        sql = f"SELECT n FROM e WHERE {condition} ORDER BY n SETTINGS precise_float_parsing = 0"
+        return [n for (n,) in self._client.query(sql, parameters=parameters).result_rows]
+
+    def ask(self, sql: str, parameters: dict[str, object]) -> list[int]:
+        found: list[int] = self._reader.query(sql, parameters).column("n").to_pylist()
+        return found
 
     def close(self) -> None:
+        self._reader.close()
         self._client.close()
 
 
@@ -78,7 +93,7 @@ def properties(event: Event) -> dict[str, str]:
 
 
 def table_of(rows: Sequence[Event]) -> pa.Table:
-    columns: dict[str, pa.Array] = {"n": pa.array(range(len(rows)), pa.uint32())}
+    columns: dict[str, pa.Array] = {"n": pa.array(range(len(rows)), pa.uint64())}
     for field, (name, _) in COLUMNS.items():
         values = [row[field] for row in rows]
         match FIELDS[field].kind:
@@ -120,3 +135,81 @@ def test_a_table_says_what_its_events_say(table: Rows, data: st.DataObject, rows
         assert_one_meaning(table, data.draw(comparisons([kind], rows)), rows)
     for tree in data.draw(st.lists(trees(comparisons(rows=rows)), min_size=3, max_size=3)):
         assert_one_meaning(table, tree, rows)
+
+
+@given(st.lists(st.from_regex(NUMBER, fullmatch=True), min_size=1, max_size=30), st.data())
+def test_a_text_is_read_as_the_nearest_double(table: Rows, numbers: list[str], data: st.DataObject) -> None:
+    rows = [stored({"properties.a": text}) for text in numbers]
+    number = float(data.draw(st.sampled_from(numbers)))
+    near = data.draw(st.sampled_from((number, math.nextafter(number, math.inf), math.nextafter(number, 0))))
+    table.put(rows)
+    for op in ("eq", "lt", "lte", "gt", "gte"):
+        compare = Compare("properties.a", op, near)
+        assert_one_meaning(table, compare, rows)
+        assert table.those_of_old(compare) == table.those(compare)
+
+
+@pytest.mark.parametrize("bound", [math.inf, -math.inf, 1e308, -1e308, 5e-324])
+def test_numbers_that_no_text_reaches(table: Rows, bound: float) -> None:
+    rows = [stored({"properties.a": text}) for text in ("9e99", "-9e99", "0", "-0.0", "1e999", "inf", "")]
+    table.put(rows)
+    for op in ("eq", "ne", "lt", "lte", "gt", "gte"):
+        assert_one_meaning(table, Compare("properties.a", op, bound), rows)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1, max_size=5))
+@example([*ESCAPES])
+@example(["é'\\" * 200_000])  # beyond what a statement may be long
+def test_any_text_can_be_asked_for(table: Rows, found: list[str]) -> None:
+    rows = [stored({"url": text, "products": [text], f"properties.{text}": text}) for text in found]
+    names = {name for row in rows for name in row}
+    rows = [dict.fromkeys(names) | row for row in rows]
+    table.put(rows)
+    for text in found:
+        for op in ("eq", "prefix", "suffix", "contains"):
+            assert_one_meaning(table, Compare("url", op, text), rows)
+        assert_one_meaning(table, Compare("url", "in", (text, "other")), rows)
+        assert_one_meaning(table, Compare("products", "contains", text), rows)
+        assert_one_meaning(table, Compare(f"properties.{text}", "in", (text, 1.0)), rows)
+
+
+@pytest.mark.parametrize("piece", ESCAPES)
+def test_no_text_of_a_user_s_is_in_the_condition(piece: str) -> None:
+    for op in ("eq", "ne", "prefix", "suffix", "contains"):
+        condition, parameters = where(Compare(f"properties.{piece}", op, piece))
+        assert condition == where(Compare("properties.x", op, "x"))[0]
+        assert parameters == {"p1": piece, "p2": piece}
+
+
+def test_conditions_nest_as_deep_as_definitions(table: Rows) -> None:
+    rows = [stored({"event": name}) for name in ("a", "b")]
+    table.put(rows)
+    tree: Predicate = Compare("event", "eq", "a")
+    for _ in range(DEPTH_MAX // 2):
+        tree = All((Any_((Not(tree), Compare("event", "eq", "c"))), Compare("site", "exists", False)))
+    assert_one_meaning(table, tree, rows)
+
+
+def test_conditions_share_a_query_that_joins_and_renames(table: Rows) -> None:
+    table.put([stored({"event": name, "user_id": "u"}) for name in ("cart", "order", "view")])
+    cart, of_cart = where(Compare("event", "eq", "cart"), table="a", prefix="cart")
+    order, of_order = where(Not(Compare("event", "in", ("cart", "view"))), table="b", prefix="order")
+    sql = f"SELECT b.n AS n, 'view' AS event FROM e AS a JOIN e AS b USING (user_id) WHERE {cart} AND {order}"
+    assert table.ask(sql, of_cart | of_order) == [1]
+
+
+def test_what_does_not_fit_its_field_is_a_programming_error() -> None:
+    for compare in (
+        Compare("event", "gt", 1),
+        Compare("value", "eq", 1.5),
+        Compare("passive", "eq", 1),
+        Compare("properties.a", "gt", math.nan),
+        Compare("event_at", "eq", "2024"),
+    ):
+        with pytest.raises(AssertionError):
+            where(compare)
+    with pytest.raises(KeyError):
+        where(Compare("evnet", "eq", "a"))
+    for names in ({"table": "a b"}, {"prefix": "1"}, {"prefix": ""}):
+        with pytest.raises(AssertionError):
+            where(All(()), **names)
