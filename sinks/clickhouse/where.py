@@ -33,6 +33,7 @@ COLUMNS: Final[dict[str, tuple[str, str]]] = {
 
 _ORDER: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PREFIX: Final = re.compile(r"[A-Za-z_]+")  # with digits, p1 and p would both come to p11
 _NUMBER: Final = rf"\A(?:{NUMBER})\z".replace("\\", "\\\\")
 
 
@@ -43,7 +44,7 @@ def where(predicate: Predicate, *, table: str = "", prefix: str = "p") -> tuple[
     `table` qualifies the columns, for a query that joins or that gives their names to something else.
     Conditions that share a query need a `prefix` each.
     """
-    assert _NAME.fullmatch(prefix), prefix
+    assert _PREFIX.fullmatch(prefix), prefix
     rendering = _Rendering(table, prefix)
     return rendering.condition(predicate), rendering.parameters
 
@@ -117,7 +118,7 @@ class _Rendering:
             return f"({_is_number(column)} AND {_number_of(column)} {_ORDER[op]} {number})"
         if op in ("eq", "in"):
             return self._equals_any(_literals(compare), column)
-        if not compare.value:  # is a piece of every text that is there
+        if str(compare.value) == "":  # a piece of every text that is there
             return _present(PROPERTY, column)
         piece = self._bound("String", str(compare.value))
         match op:
@@ -129,11 +130,10 @@ class _Rendering:
                 return f"(position({column}, {piece}) > 0)"
 
     def _equals_any(self, literals: Sequence[Literal_], column: str) -> str:
-        words = [
-            value for value in literals if isinstance(value, str) and value
-        ]  # '' is missing: never equal
+        words = [value for value in literals if isinstance(value, str)]
         words += ["true" if value else "false" for value in literals if isinstance(value, bool)]
         numbers = [value for value in literals if not isinstance(value, (str, bool))]
+        words = [word for word in words if word]  # a field that is '' is missing, and equals nothing
         parts = []
         if len(words) == 1:
             parts = [f"({column} = {self._bound('String', words[0])})"]
@@ -142,7 +142,9 @@ class _Rendering:
         parts += [
             f"({_is_number(column)} AND {_number_of(column)} = {self._double(number)})" for number in numbers
         ]
-        return f"({' OR '.join(parts)})" if len(parts) > 1 else (parts or ["false"])[0]
+        if not parts:  # no bare `false`: every parameter that was taken must be asked for
+            parts = [f"({_present(PROPERTY, column)} AND false)"]
+        return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
 
     def _double(self, literal: object) -> str:
         """A double, as exactly as a text is read as one."""

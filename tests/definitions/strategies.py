@@ -121,11 +121,11 @@ def _near(kind: str, op: str, found: Sequence[Any]) -> list[Any]:
     if kind == "list":
         return [item for items in found for item in items]
     if op in ("prefix", "suffix", "contains"):
-        return [piece for text in found for piece in (text, text[:2], text[-2:])]
+        return [piece for text in found for piece in (text, text.swapcase(), text[:2], text[-2:])]
     if kind == PROPERTY:
         numbers = [number for text in found if (number := read_number(text)) is not None]
         return numbers if op in ("gt", "gte", "lt", "lte") else [*numbers, *found]
-    return list(found)
+    return [*found, *(text.swapcase() for text in found if isinstance(text, str))]
 
 
 event_names = st.builds(

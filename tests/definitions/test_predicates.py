@@ -26,6 +26,10 @@ CASES: list[tuple[Predicate, Event, bool]] = [
     (Compare("url", "suffix", "/1"), {"url": "/cart/1"}, True),
     (Compare("url", "contains", ".*"), {"url": "/cart/1"}, False),  # never a pattern
     (Compare("url", "contains", ""), {"url": ""}, False),
+    (Compare("url", "prefix", ""), {"url": "/cart/1"}, True),
+    (Compare("url", "eq", ""), {"url": ""}, False),  # what is missing equals nothing, not even that
+    (Compare("url", "ne", ""), {"url": ""}, True),
+    (Compare("url", "in", ("", "a")), {"url": ""}, False),
     (Compare("products", "contains", "p1"), {"products": ["p2", "p1"]}, True),
     (Compare("products", "contains", "p"), {"products": ["p2", "p1"]}, False),  # an id, not a piece of one
     (Compare("products", "exists", True), {"products": []}, False),
@@ -39,6 +43,7 @@ CASES: list[tuple[Predicate, Event, bool]] = [
     (Compare("properties.step", "lt", 1.0), {"properties.step": "nan"}, False),
     (Compare("properties.step", "ne", 1.0), {"properties.step": "one"}, True),
     (Compare("properties.step", "eq", 1.0), {"properties.step": "1\n"}, False),
+    (Compare("properties.new", "eq", ""), {"properties.new": ""}, False),
     (Compare("properties.new", "eq", True), {"properties.new": "true"}, True),
     (Compare("properties.new", "eq", True), {"properties.new": "True"}, False),
     (Compare("properties.new", "eq", "true"), {"properties.new": "true"}, True),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import doctest
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import sinks
 from pipeline.core.predicates import mask
 from schemas.conditions import OPS_OF
 from schemas.events import FIELDS, PROPERTY_PREFIX, arrow_type
@@ -198,6 +202,21 @@ def test_conditions_share_a_query_that_joins_and_renames(table: Rows) -> None:
     assert table.ask(sql, of_cart | of_order) == [1]
 
 
+def test_every_parameter_is_asked_for() -> None:
+    """A driver that finds none of them in a query would put them in by `%`."""
+    for predicate, _, _ in CASES:
+        condition, parameters = where(predicate)
+        assert set(re.findall(r"\{(\w+):", condition)) == set(parameters)
+
+
+def test_the_readme_s_example() -> None:
+    readme = (Path(sinks.__file__).parent / "README.md").read_text()
+    names = {"where": where, "Compare": Compare, "Not": Not, "All": All}
+    example = doctest.DocTestParser().get_doctest(readme.replace("```", ""), names, "README", None, 0)
+    assert example.examples
+    assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
+
+
 def test_what_does_not_fit_its_field_is_a_programming_error() -> None:
     for compare in (
         Compare("event", "gt", 1),
@@ -210,6 +229,6 @@ def test_what_does_not_fit_its_field_is_a_programming_error() -> None:
             where(compare)
     with pytest.raises(KeyError):
         where(Compare("evnet", "eq", "a"))
-    for names in ({"table": "a b"}, {"prefix": "1"}, {"prefix": ""}):
+    for names in ({"table": "a b"}, {"prefix": "p1"}, {"prefix": ""}):
         with pytest.raises(AssertionError):
             where(All(()), **names)
