@@ -130,10 +130,10 @@ class _Rendering:
                 return f"(position({column}, {piece}) > 0)"
 
     def _equals_any(self, literals: Sequence[Literal_], column: str) -> str:
-        words = [value for value in literals if isinstance(value, str)]
+        # A field that is '' is missing, and equals nothing.
+        words = [value for value in literals if isinstance(value, str) and value != ""]
         words += ["true" if value else "false" for value in literals if isinstance(value, bool)]
         numbers = [value for value in literals if not isinstance(value, (str, bool))]
-        words = [word for word in words if word]  # a field that is '' is missing, and equals nothing
         parts = []
         if len(words) == 1:
             parts = [f"({column} = {self._bound('String', words[0])})"]

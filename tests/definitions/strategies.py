@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.conditions import OPS_OF, PROPERTY
 from schemas.events import FIELDS, arrow_type
-from schemas.predicates import All, Any_, Compare, Not, Predicate, read_number
+from schemas.predicates import OPS, All, Any_, Compare, Not, Predicate, read_number
 
 Event = dict[str, Any]
 
@@ -99,11 +99,16 @@ def literals(kind: str, op: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def comparisons(draw: st.DrawFn, kinds: Sequence[str] = tuple(OPS_OF), rows: Sequence[Event] = ()) -> Compare:
+def comparisons(
+    draw: st.DrawFn,
+    kinds: Sequence[str] = tuple(OPS_OF),
+    rows: Sequence[Event] = (),
+    ops: Sequence[str] = OPS,
+) -> Compare:
     """A comparison that fits its field; with `rows`, often with a value that one of them has."""
     kind = draw(st.sampled_from(kinds))
     name = draw(st.sampled_from([name for name, its_kind in COLUMNS.items() if its_kind == kind]))
-    op = draw(st.sampled_from(OPS_OF[kind]))
+    op = draw(st.sampled_from([op for op in OPS_OF[kind] if op in ops]))
     found = [row[name] for row in rows if row[name] not in (None, "", [])]
     near = _near(kind, op, found)
     literal = literals(kind, op)
@@ -119,12 +124,13 @@ def _near(kind: str, op: str, found: Sequence[Any]) -> list[Any]:
     if op == "exists":
         return []
     if kind == "list":
-        return [item for items in found for item in items]
+        return [piece for items in found for item in items for piece in (item, item[:1])]
     if op in ("prefix", "suffix", "contains"):
         return [piece for text in found for piece in (text, text.swapcase(), text[:2], text[-2:])]
     if kind == PROPERTY:
         numbers = [number for text in found if (number := read_number(text)) is not None]
-        return numbers if op in ("gt", "gte", "lt", "lte") else [*numbers, *found]
+        flags = [text == "true" for text in found if text in ("true", "false")]
+        return numbers if op in ("gt", "gte", "lt", "lte") else [*numbers, *flags, *found]
     return [*found, *(text.swapcase() for text in found if isinstance(text, str))]
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import sinks
 from pipeline.core.predicates import mask
-from schemas.conditions import OPS_OF
+from schemas.conditions import OPS_OF, PROPERTY
 from schemas.events import FIELDS, PROPERTY_PREFIX, arrow_type
 from schemas.nodes import DEPTH_MAX
 from schemas.predicates import NUMBER, All, Any_, Compare, Not, Predicate, matches
@@ -137,6 +137,8 @@ def test_a_table_says_what_its_events_say(table: Rows, data: st.DataObject, rows
     table.put(rows)
     for kind in OPS_OF:
         assert_one_meaning(table, data.draw(comparisons([kind], rows)), rows)
+    for op in OPS_OF[PROPERTY]:  # of all that there is to say, most is said of these
+        assert_one_meaning(table, data.draw(comparisons([PROPERTY], rows, [op])), rows)
     for tree in data.draw(st.lists(trees(comparisons(rows=rows)), min_size=3, max_size=3)):
         assert_one_meaning(table, tree, rows)
 
