@@ -39,6 +39,8 @@ CASES: list[tuple[Predicate, Event, bool]] = [
     (Compare("passive", "eq", False), {"passive": False}, True),
     (Compare("properties.step", "gt", 2.0), {"properties.step": "10"}, True),  # a number, not text
     (Compare("properties.step", "eq", 10.0), {"properties.step": "1e1"}, True),
+    (Compare("properties.step", "in", ("one", 2.0, 3.0, True)), {"properties.step": "3"}, True),
+    (Compare("properties.step", "in", ("one", 2.0, 3.0, True)), {"properties.step": "true"}, True),
     (Compare("properties.step", "eq", 1.0), {"properties.step": "one"}, False),
     (Compare("properties.step", "lt", 1.0), {"properties.step": "nan"}, False),
     (Compare("properties.step", "ne", 1.0), {"properties.step": "one"}, True),
