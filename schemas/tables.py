@@ -172,6 +172,32 @@ UNKNOWN_EVENTS: Final = _schema(
 )
 """Accepted events whose name no running journey asks for: absolute since the beginning, only grows."""
 
+EVENTS: Final = _schema(
+    ("site", WORD),
+    ("visitor_id", pa.string()),
+    ("event_at", AT),
+    pa.field("received_at", AT, nullable=True),
+    ("event", WORD),
+    ("event_id", pa.string()),
+    ("user_id", pa.string()),
+    ("url", pa.string()),
+    ("referrer", pa.string()),
+    _fields("", DIMS, WORD),  # the channel where the producer gave none is that of the channel rules
+    ("cart_id", pa.string()),
+    ("order_id", pa.string()),
+    ("products", pa.list_(pa.field("item", pa.string(), nullable=False))),
+    ("quantity", pa.int64()),
+    ("value_e4", pa.int64()),
+    ("currency", WORD),
+    ("passive", pa.bool_()),
+    ("properties", pa.string()),  # JSON of an object, '' for none
+    ("flags", pa.uint8()),  # a sum of schemas.events.FLAG_*
+    ("input", WORD),  # topic or file: elsewhere `source`, which here is that of the campaign
+    ("partition", pa.int32()),
+    ("position", pa.int64()),  # Kafka offset, or line (row) number from 1
+)
+"""An accepted event with all its canonical fields. Final when it appears."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -181,6 +207,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "rejected_events": SET_ASIDE,
     "freshness": FRESHNESS,
     "unknown_events": UNKNOWN_EVENTS,
+    "events": EVENTS,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -202,4 +229,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "rejected_events": ("source", "partition", "position"),
     "freshness": ("site", "source", "partition"),
     "unknown_events": ("source", "partition", "event"),
+    "events": ("site", "visitor_id", "event_at", "input", "partition", "position"),
 }

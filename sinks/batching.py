@@ -25,7 +25,7 @@ ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 QUEUED_MAX: Final = 2
 
-_UNMERGED: Final = frozenset({"transitions", "late_events", "rejected_events"})
+_UNMERGED: Final = frozenset({"transitions", "late_events", "rejected_events", "events"})
 """Final when they appear: a block repeats one only in a replay, and then the table drops it."""
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import stamina
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas.tables import KEYS
+from schemas.tables import KEYS, TABLES
 from sinks.base import Deployment, SinkRefused, SinkUnavailable, mask_dsn
 from sinks.check import conform
 from sinks.clickhouse.client import clean_inserts, connect, target
@@ -150,15 +150,21 @@ def by_months(table: str, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     """The batch, cut so that no part spans more than PARTITIONS_MAX months; no part for no rows."""
     if not batch.num_rows:
         return []
-    if "time" not in KEYS[table]:
-        return [batch]
-    seconds = batch.column("time").view(pa.int64()).to_numpy(zero_copy_only=False)
-    first, last = (
-        int(moment.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64))
-        for moment in (seconds.min(), seconds.max())
+    clock = next(
+        (name for name in KEYS[table] if pa.types.is_timestamp(TABLES[table].field(name).type)), None
     )
-    if last - first < PARTITIONS_MAX:
+    if clock is None:
         return [batch]
-    months = seconds.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    moments = batch.column(clock).view(pa.int64()).to_numpy(zero_copy_only=False)
+    moments = moments.view(f"datetime64[{batch.schema.field(clock).type.unit}]")
+    first, last = (_month(moment) for moment in (moments.min(), moments.max()))
+    if int(last - first) < PARTITIONS_MAX:
+        return [batch]
+    months = _month(moments)
     group = np.unique(months, return_inverse=True)[1] // PARTITIONS_MAX
     return [batch.take(pa.array(np.flatnonzero(group == each))) for each in range(int(group.max()) + 1)]
+
+
+def _month(moments: Any) -> Any:
+    """Months since 1970."""
+    return moments.astype("datetime64[M]").astype(np.int64)
