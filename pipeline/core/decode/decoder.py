@@ -1,7 +1,7 @@
 """Bytes to typed batches: the fast path over whole blocks, the exact decoder for what is odd in them.
 
-A decoder is made once for a mapping and the fields that the running journeys and views need; nothing
-else is read out of a record.
+A decoder is made once for a mapping and the fields that the running journeys and views need, and those that
+are to be kept beside; nothing else is read out of a record.
 """
 
 from __future__ import annotations
@@ -76,11 +76,16 @@ class Records(Protocol):
 
 
 class Decoder:
-    """Makes event batches of `needed` fields by a mapping."""
+    """Makes event batches of `needed` fields by a mapping, and of `kept` ones: for the sake of those no record
+    is rejected, so that what is accepted does not depend on what is kept.
+    """
 
-    def __init__(self, mapping: Mapping, needed: Iterable[str], bounds: TimeBounds) -> None:
+    def __init__(
+        self, mapping: Mapping, needed: Iterable[str], bounds: TimeBounds, kept: Iterable[str] = ()
+    ) -> None:
+        needed = tuple(needed)
         self.mapping = mapping
-        self.schema = ev.schema(needed)
+        self.schema = ev.schema((*needed, *kept))
         self.needed = tuple(name for name in self.schema.names if name != ev.FLAGS)
         self.bounds = bounds
         found = ((name, constant_of(name, mapping)) for name in self.needed)
@@ -92,7 +97,8 @@ class Decoder:
             name: np.array([number[path] for path in paths_of(name, mapping)]) for name in varying
         }
         self._trie = trie(self.paths)
-        self._exact = ExactDecoder(mapping, self.needed, bounds)
+        only_kept = frozenset(self.needed) - {*ev.ALWAYS, *needed}
+        self._exact = ExactDecoder(mapping, self.needed, bounds, only_kept)
 
     def lines(self, block: NDArray[np.uint8], begin: int, rows_max: int) -> tuple[Decoded, int]:
         """Decodes at most `rows_max` JSON lines of `block` (which ends in a newline) from `begin`;

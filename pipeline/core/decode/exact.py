@@ -47,14 +47,26 @@ class Event:
     flags: int = 0
 
 
-class ExactDecoder:
-    """Makes events of single records by a mapping, with the canonical fields `needed`."""
+Reader = Callable[[dict[str, Any], Event], Any]
+"""Reads one field of a record; what is odd about it is noted in the event. Raises Rejected."""
 
-    def __init__(self, mapping: Mapping, needed: Sequence[str], bounds: TimeBounds) -> None:
+
+class ExactDecoder:
+    """Makes events of single records by a mapping, with the canonical fields `needed`; of those that are
+    `only_kept` a value of a wrong type is as good as none.
+    """
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        needed: Sequence[str],
+        bounds: TimeBounds,
+        only_kept: frozenset[str] = frozenset(),
+    ) -> None:
         self._passive_events = mapping.passive_events
         self._bounds = bounds
         self._constants: dict[str, Any] = {}
-        self._readers: list[tuple[str, Callable[[dict[str, Any], Event], Any]]] = []
+        self._readers: list[tuple[str, Reader]] = []
         for name in needed:
             rule = mapping.fields.get(name)
             if name == "properties" or name.startswith(PROPERTY_PREFIX):
@@ -64,7 +76,10 @@ class ExactDecoder:
             elif rule.const is not None:
                 self._constants[name] = _constant(rule.const)
             else:
-                self._readers.append((name, _field_reader(mapping, rule)))
+                read = _field_reader(mapping, rule)
+                self._readers.append(
+                    (name, _forgiving(read, FIELDS[name].kind) if name in only_kept else read)
+                )
 
     def decode(self, record: dict[str, Any]) -> Event:
         """The event that a record is. Raises Rejected where it is none."""
@@ -117,7 +132,7 @@ def _check_clock(event: Event) -> None:
         event.flags |= FLAG_CLOCK_SKEW
 
 
-def _field_reader(mapping: Mapping, rule: FieldMap) -> Callable[[dict[str, Any], Event], Any]:
+def _field_reader(mapping: Mapping, rule: FieldMap) -> Reader:
     """What reads the field of a rule with paths."""
     kind = FIELDS[rule.field].kind
     absent = missing(kind) if rule.default is None else _constant(rule.default)
@@ -138,6 +153,18 @@ def _field_reader(mapping: Mapping, rule: FieldMap) -> Callable[[dict[str, Any],
         return exact_time(value, form) if kind == "time" else _money(value, event)
 
     return read
+
+
+def _forgiving(read: Reader, kind: Kind) -> Reader:
+    """The same, but what would have the record rejected is missing."""
+
+    def read_or_nothing(record: dict[str, Any], event: Event) -> Any:
+        try:
+            return read(record, event)
+        except Rejected:
+            return missing(kind)
+
+    return read_or_nothing
 
 
 def _at(record: Any, path: Path) -> Any:
@@ -227,7 +254,7 @@ def taken_keys(mapping: Mapping) -> frozenset[str]:
     return frozenset(path[0] for rule in mapping.fields.values() for path in rule.paths)
 
 
-def _property_reader(mapping: Mapping, name: str) -> Callable[[dict[str, Any], Event], Any]:
+def _property_reader(mapping: Mapping, name: str) -> Reader:
     """What reads all properties as JSON text, or one of them as text."""
     taken = taken_keys(mapping)
     key = name.removeprefix(PROPERTY_PREFIX)
