@@ -18,6 +18,7 @@ from pipeline.core.enrich.enrich import Enrich
 from pipeline.core.events import Events
 from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
+from pipeline.core.stored import StoredEvents
 from pipeline.core.track.track import Track
 from pipeline.runtime.intake import Arrived, Intake
 from pipeline.runtime.output import Output
@@ -37,6 +38,7 @@ class Parts:
     facts: FactTables
     count: Callable[[int], Count]
     output: Output
+    stored: StoredEvents | None  # None: events are not kept
 
 
 def build(parts: Parts) -> Dataflow:
@@ -61,6 +63,14 @@ def build(parts: Parts) -> Dataflow:
         rows = arrived.admitted.rows if arrived.admitted else {}
         return [(str(arrived.partition), Fact(table, batch)) for table, batch in rows.items()]
 
+    def kept(item: tuple[Arrived, Events | None]) -> list[tuple[str, Fact]]:
+        arrived, events = item
+        if parts.stored is None or events is None or arrived.admitted is None or not len(events):
+            return []
+        with step("store"):
+            rows = parts.stored.rows(arrived.admitted, events, arrived.partition)
+        return [(str(arrived.partition), Fact("events", rows))]
+
     flow = Dataflow("pathline")
     arrived = op.input("intake", flow, parts.intake)
     events = op.map("enrich", arrived, enriched)
@@ -72,5 +82,8 @@ def build(parts: Parts) -> Dataflow:
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
     facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))
     others = op.flat_map("set_aside", arrived, set_aside)
-    op.output("write", op.merge("rows", facts, counts, others), parts.output)
+    rows = [facts, counts, others]
+    if parts.stored is not None:
+        rows.append(op.flat_map("store", events, kept))
+    op.output("write", op.merge("rows", *rows), parts.output)
     return flow

@@ -20,6 +20,7 @@ from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.facts import FactTables
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import FORMAT
+from pipeline.core.stored import STORED_FIELDS, StoredEvents
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
@@ -184,6 +185,7 @@ def parts(plan: Plan) -> Parts:
         facts=FactTables(journeys),
         count=partial(Count, journeys),
         output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
+        stored=StoredEvents([path.name for path in settings.input]) if settings.store_events else None,
     )
 
 
@@ -198,7 +200,7 @@ def _sink(settings: Settings) -> Callable[[int], Sink]:
 
 def _intake(plan: Plan) -> Intake:
     settings = plan.settings
-    needed = needed_fields(plan.journeys)
+    needed, kept = needed_fields(plan.journeys), STORED_FIELDS if settings.store_events else ()
     admission = Admission(
         settings.allowed_lateness_ms,
         settings.dedup_window_ms,
@@ -209,7 +211,7 @@ def _intake(plan: Plan) -> Intake:
     bounds = TimeBounds(plan.state.as_of_ms)
 
     def reader(number: int) -> Reader:
-        decoder = Decoder(plan.mapping, needed, bounds)
+        decoder = Decoder(plan.mapping, needed, bounds, kept)
         growing, ordered = settings.until_drained, settings.sort
         return open_reader(settings.input[number], decoder, growing=growing, ordered=ordered)
 

@@ -40,6 +40,7 @@ class Settings(BaseModel):
     shards: int = Field(8, ge=1, le=1024, description="parts of the state; fixed when a deployment begins")
     sort: bool = Field(False, description="read each file in order of event time")
     until_drained: bool = Field(False, description="stop at the end of the input without closing anything")
+    store_events: bool = Field(False, description="also keep every accepted event, in the table events")
     as_of: str | None = Field(None, description="no event is later than this time (default: the first start)")
     partitioned_by: Literal["none", "visitor"] = Field(
         "none", description="whether a visitor's records all lie in one file"

@@ -50,7 +50,9 @@ def demo(
     file = _simulate(folder, visitors, console)
     dsn = f"chdb://{quote(str(folder / 'clickhouse'))}"
     # until_drained: at the end of the input no time passes, so what is still open stays open.
-    settings = Settings(input=(file,), clickhouse=dsn, state=folder / "state", until_drained=True)
+    settings = Settings(
+        input=(file,), clickhouse=dsn, state=folder / "state", until_drained=True, store_events=True
+    )
     planned = plan(settings)
     with told(console):
         warm(planned.journeys)

@@ -27,6 +27,9 @@ def run(
     until_drained: Annotated[
         bool, typer.Option("--until-drained", help="Stop at the end of the input, close nothing")
     ] = False,
+    store_events: Annotated[
+        bool, typer.Option("--store-events", help="Also keep every accepted event: bi.events")
+    ] = False,
     as_of: Annotated[str | None, typer.Option(help="No event is later than this time")] = None,
     partitioned_by: Annotated[
         str | None, typer.Option(help="'visitor' where each visitor's records lie in one file, else 'none'")
@@ -58,6 +61,7 @@ def run(
         "shards": shards,
         "sort": sort or None,
         "until_drained": until_drained or None,
+        "store_events": store_events or None,
         "as_of": as_of,
         "partitioned_by": partitioned_by,
         "session_gap_ms": session_gap,
