@@ -18,6 +18,7 @@ from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.facts import FactTables
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
+from pipeline.core.stored import STORED_FIELDS
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import ALL_TIME, Track
@@ -35,11 +36,12 @@ SHOPPER: Final = b"".join(
 )
 
 
-def warm(journeys: Sequence[Journey]) -> float:
+def warm(journeys: Sequence[Journey], *, stores_events: bool = False) -> float:
     """Takes one shopper through all steps; returns the seconds it took (long means: compiled now)."""
     began = time.monotonic()
     mapping = load_mapping("canonical")
-    decoder = Decoder(mapping, needed_fields(journeys), TimeBounds(ALL_TIME))
+    kept = STORED_FIELDS if stores_events else ()
+    decoder = Decoder(mapping, needed_fields(journeys), TimeBounds(ALL_TIME), kept)
     block = np.frombuffer(SHOPPER + bytes(64), np.uint8)[: len(SHOPPER)]
     decoded, _ = decoder.lines(block, 0, 16)
     admit = Admit(Partition("warm", 0, 0), Admission(10_000, 600_000, 1000, ()))

@@ -18,7 +18,7 @@ def main() -> None:
     try:
         planned = plan(Settings(**task.settings))
         launch.share_cores(planned.settings.workers)
-        warm(planned.journeys)
+        warm(planned.journeys, stores_events=planned.settings.store_events)
         flow, recovery = dataflow(planned), planned.state.recovery()
         with launch.measured(planned.state.path / f"steps-{task.process}.json"):
             launch.run_worker(flow, epoch(planned.settings), recovery, task.addresses, task.process)

@@ -55,7 +55,7 @@ def demo(
     )
     planned = plan(settings)
     with told(console):
-        warm(planned.journeys)
+        warm(planned.journeys, stores_events=settings.store_events)
     code = execute(planned, console)
     if code or stop.stopping():
         raise typer.Exit(code or INTERRUPTED)

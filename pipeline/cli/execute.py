@@ -58,7 +58,7 @@ def _prepare(plan: Plan, console: Console) -> Board:
     sink.open(plan.deployment)
     sink.close()
     with told(console):
-        warm(plan.journeys)
+        warm(plan.journeys, stores_events=plan.settings.store_events)
     return board
 
 

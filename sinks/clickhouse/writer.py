@@ -150,13 +150,12 @@ def by_months(table: str, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     """The batch, cut so that no part spans more than PARTITIONS_MAX months; no part for no rows."""
     if not batch.num_rows:
         return []
-    clock = next(
-        (name for name in KEYS[table] if pa.types.is_timestamp(TABLES[table].field(name).type)), None
-    )
+    fields = (TABLES[table].field(name) for name in KEYS[table])
+    clock = next((field for field in fields if pa.types.is_timestamp(field.type)), None)
     if clock is None:
         return [batch]
-    moments = batch.column(clock).view(pa.int64()).to_numpy(zero_copy_only=False)
-    moments = moments.view(f"datetime64[{batch.schema.field(clock).type.unit}]")
+    numbers = batch.column(clock.name).view(pa.int64()).to_numpy(zero_copy_only=False)
+    moments = numbers.view(f"datetime64[{clock.type.unit}]")
     first, last = (_month(moment) for moment in (moments.min(), moments.max()))
     if int(last - first) < PARTITIONS_MAX:
         return [batch]

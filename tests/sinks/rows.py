@@ -100,6 +100,17 @@ def set_aside(position: int = 1, **columns: Any) -> dict[str, Any]:
     return row | columns
 
 
+def event(position: int = 1, **columns: Any) -> dict[str, Any]:
+    row = {
+        "site": "shop", "visitor_id": "v1", "event_at": START, "received_at": None, "event": "add_to_cart",
+        "event_id": f"e{position}", "user_id": "", "url": "/p/1", "referrer": "", "cart_id": "c1",
+        "order_id": "", "products": ["p1", "p2"], "quantity": 2, "value_e4": 199_900, "currency": "EUR",
+        "passive": False, "properties": '{"colour":"red"}', "flags": 0, "input": "clicks", "partition": 0,
+        "position": position,
+    } | dims()  # fmt: skip
+    return row | columns
+
+
 def fresh(**columns: Any) -> dict[str, Any]:
     row = {"site": "shop", "source": "clicks", "partition": 0, "watermark": START, "updated_at": START}
     return row | columns
@@ -114,4 +125,5 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "rejected_events": set_aside(),
     "freshness": fresh(),
     "unknown_events": {"source": "clicks", "partition": 0, "event": "scroll", "events": 3},
+    "events": event(),
 }

@@ -18,6 +18,7 @@ from tests.sinks.rows import (
     at,
     batch,
     conserved,
+    event,
     fresh,
     journey,
     minute,
@@ -95,6 +96,22 @@ def test_transitions_differ_by_sequence_journey_and_session(write: Write, place:
     many = [transition(1, 1), transition(1, 2), transition(1, 1, journey_version=2), transition(2, 1)]
     write("transitions", many, many[::-1])
     assert len(rows(place, "transitions")) == 4
+
+
+def test_events_differ_by_where_they_lay_and_keep_lists_json_and_nulls(write: Write, place: Place) -> None:
+    many = [
+        event(1, products=[], properties="", received_at=START),
+        event(2, products=["", "ключ 'x'"], properties='{"a":{"b":[1.50,"\\u0000"]}}', flags=3),
+        event(2, partition=1, quantity=-(2**63), value_e4=2**63 - 1, passive=True),
+    ]
+    many.insert(1, event(1, input="other"))
+    write("events", many, many[::-1])
+    assert rows(place, "events") == [many[0], many[2], many[3], many[1]]
+
+
+def test_events_of_many_years_in_one_block_are_kept(write: Write, place: Place) -> None:
+    write("events", [event(year, event_at=at(f"{year}-05-01T10:00:00.001")) for year in range(2000, 2030)])
+    assert len(rows(place, "events")) == 30
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,14 @@ def test_a_crash_between_two_statements_is_made_good(client: Any, monkeypatch: p
 
 
 def test_retention_is_for_servers_and_counts_from_the_write(client: Any) -> None:
-    ttl = "SELECT create_table_query FROM system.tables WHERE database = 'pathline' AND name = 'sessions'"
+    ttl = "SELECT create_table_query FROM system.tables WHERE database = 'pathline' AND name = '{}'"
+    days = {"sessions": 400, "funnel_minute": 90, "late_events": 30, "events": 30}
     migrate(client, embedded=True)
-    assert "TTL" not in names(client, ttl)[0]
+    for table in days:
+        assert "TTL" not in names(client, ttl.format(table))[0]
     migrate(client, embedded=False)  # the same engine: what a server would be told is valid
-    assert "TTL written_at + toIntervalDay(400)" in names(client, ttl)[0]
+    for table, kept in days.items():
+        assert f"TTL written_at + toIntervalDay({kept})" in names(client, ttl.format(table))[0]
 
 
 def test_views_come_after_what_they_read() -> None:

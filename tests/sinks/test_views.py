@@ -18,6 +18,7 @@ from tests.sinks.rows import (
     batch,
     conserved,
     dims,
+    event,
     fresh,
     journey,
     minute,
@@ -48,6 +49,9 @@ CONTRACT = {
     "balance",
     "freshness": "site, source, partition, watermark, complete_until, lag_seconds",
     "unknown_events": "source, partition, event, events",
+    "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
+    f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
+    "is_clock_skewed, is_bad_value, input, partition, position",
 }
 PLAIN = re.compile(
     r"String|U?Int\d+|Float64|Decimal\(38, 4\)|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
@@ -56,6 +60,7 @@ MAY_BE_MISSING = {"left_at", "deadline_at", "dropoff_rate", "event_at", "receive
 
 ENTERED = at("2024-05-01T10:00:00.500")
 CART = at("2024-05-01T10:01:02.000")
+START_SECOND = at("2024-05-01T10:00:00")
 LEFT = at("2024-05-01T11:01:02.000")
 PHONE, DESKTOP = {"device": "phone"}, {"device": "desktop"}
 
@@ -134,6 +139,7 @@ def _fill(sink: ClickHouseSink) -> None:
             [fresh(watermark=LEFT, updated_at=LEFT)], [fresh(partition=1, watermark=CART)], [fresh()],
         ],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
+        "events": [[event(1, event_at=ENTERED, flags=1)], [event(2, event_at=CART, flags=2, passive=True)]],
     }  # fmt: skip
     for table, parts in blocks.items():
         for part in parts:
@@ -263,6 +269,15 @@ def test_records_set_aside_show_their_text(reader: Reader) -> None:
     assert (rejected["reason"], rejected["event_at"], rejected["received_at"]) == ("not_json", None, None)
 
 
+def test_events_once_each_with_money_and_flags_spelled_out(reader: Reader) -> None:
+    first, second = ask(reader, "SELECT * FROM bi.events WHERE visitor_id = 'v1' ORDER BY at")
+    assert (first["at"], first["time"], first["received_at"]) == (ENTERED, START_SECOND, None)
+    assert (list(first["products"]), first["properties"]) == (["p1", "p2"], '{"colour":"red"}')
+    assert first["value"] == Decimal("19.9900")
+    told = [(row["is_clock_skewed"], row["is_bad_value"], row["is_passive"]) for row in (first, second)]
+    assert told == [(1, 0, 0), (0, 1, 1)]
+
+
 def test_freshness_is_complete_where_the_last_partition_is(reader: Reader) -> None:
     rows = ask(reader, "SELECT * FROM bi.freshness ORDER BY partition")
     assert [row["watermark"] for row in rows] == [LEFT, CART]
@@ -278,6 +293,8 @@ def test_freshness_is_complete_where_the_last_partition_is(reader: Reader) -> No
         "SELECT count() FROM bi.session_stages WHERE started_at >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.transitions WHERE time >= '2030-01-01 00:00:00' AND site = 'shop'",
         "SELECT sum(entered) FROM bi.funnel_minute WHERE time >= '2030-01-01 00:00:00'",
+        "SELECT count() FROM bi.events WHERE time >= '2030-01-01 00:00:00'",
+        "SELECT count() FROM bi.events WHERE at >= '2030-01-01 00:00:00'",
     ],
 )
 def test_a_filter_on_time_reaches_the_partitions(reader: Reader, sql: str) -> None:

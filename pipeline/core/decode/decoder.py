@@ -76,8 +76,8 @@ class Records(Protocol):
 
 
 class Decoder:
-    """Makes event batches of `needed` fields by a mapping, and of `kept` ones: for the sake of those no record
-    is rejected, so that what is accepted does not depend on what is kept.
+    """Makes event batches of `needed` fields by a mapping, and of `kept` ones: for those no record is
+    rejected, so that what is accepted does not depend on what is kept.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ two equal. So this module is where the meaning of a record is written down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
@@ -57,11 +57,7 @@ class ExactDecoder:
     """
 
     def __init__(
-        self,
-        mapping: Mapping,
-        needed: Sequence[str],
-        bounds: TimeBounds,
-        only_kept: frozenset[str] = frozenset(),
+        self, mapping: Mapping, needed: Sequence[str], bounds: TimeBounds, only_kept: Collection[str] = ()
     ) -> None:
         self._passive_events = mapping.passive_events
         self._bounds = bounds
@@ -77,9 +73,7 @@ class ExactDecoder:
                 self._constants[name] = _constant(rule.const)
             else:
                 read = _field_reader(mapping, rule)
-                self._readers.append(
-                    (name, _forgiving(read, FIELDS[name].kind) if name in only_kept else read)
-                )
+                self._readers.append((name, _forgiving(read, rule) if name in only_kept else read))
 
     def decode(self, record: dict[str, Any]) -> Event:
         """The event that a record is. Raises Rejected where it is none."""
@@ -155,14 +149,14 @@ def _field_reader(mapping: Mapping, rule: FieldMap) -> Reader:
     return read
 
 
-def _forgiving(read: Reader, kind: Kind) -> Reader:
+def _forgiving(read: Reader, rule: FieldMap) -> Reader:
     """The same, but what would have the record rejected is missing."""
 
     def read_or_nothing(record: dict[str, Any], event: Event) -> Any:
         try:
             return read(record, event)
         except Rejected:
-            return missing(kind)
+            return missing(FIELDS[rule.field].kind)
 
     return read_or_nothing
 
