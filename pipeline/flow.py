@@ -2,7 +2,7 @@
 
     read · decode · admit → enrich → route → track → count → write
 
-The first three share one state per source partition and run inside the input (`runtime/intake.py`).
+With `--store-events` accepted events are rows, too: beside the way, after enrich. The first three share one state per source partition and run inside the input (`runtime/intake.py`).
 """
 
 from __future__ import annotations
