@@ -2,7 +2,8 @@
 
     read · decode · admit → enrich → route → track → count → write
 
-With `--store-events` accepted events are rows, too: beside the way, after enrich. The first three share one state per source partition and run inside the input (`runtime/intake.py`).
+The first three share one state per source partition and run inside the input (`runtime/intake.py`). With
+`--store-events` the events are rows as well, after `enrich` and beside the way.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def needed(rng: random.Random, rules: Mapping) -> tuple[str, ...]:
     """Fields to ask for beside those that are always there."""
     names = [name for name in FIELDS if name not in ("properties", "products")]
     names = rng.sample(names, rng.choice((0, 3, len(names))))
-    names += rng.choice(([],) * 6 + (["products"], ["properties"]))
+    names += rng.choice(([],) * 4 + (["products"], ["properties"], ["products", "properties"]))
     return (*names, *(f"properties.{rng.choice(KEYS)}" for _ in range(rng.choice((0, 0, 2)))))
 
 
@@ -143,8 +143,9 @@ def _record(rng: random.Random, rules: Mapping, oddness: float) -> list[tuple[st
         for path in rule.paths if rng.random() < 0.9 or name in ("visitor_id", "event_at") else ():
             form = rules.event_at if name == "event_at" else rules.received_at
             _put(record, path, _value(rng, FIELDS[name].kind, form, oddness))
+    flat = rng.choice((0, 3))  # nothing is nested at the depth of 3
     while rules.properties != "rest" and rng.random() < 0.5:
-        _put(record, (*rules.properties, rng.choice(KEYS)), _harmless(rng, 0))
+        _put(record, (*rules.properties, rng.choice(KEYS)), _harmless(rng, flat))
     for _ in range(rng.choice((0, 0, 1, 5))):
         path = tuple(rng.choice(KEYS) for _ in range(rng.choice((1, 1, 2))))
         _put(record, path, _anything(rng, 0) if rng.random() < oddness else _harmless(rng, 0))
@@ -189,7 +190,10 @@ def _value(rng: random.Random, kind: str, form: TimeFormat, oddness: float) -> A
     if kind == "flag":
         return rng.choice((True, False, "true", "false", 0, 1, "1"))
     if kind == "list":
-        return rng.choice(("sku", 5, *([["a", "b"], [{"id": "x"}, {"sku": 5}, {}], [], [None, ""]] * odd)))
+        plain = rng.sample(WORDS[1:], rng.randrange(4))
+        return rng.choice(
+            ("sku", 5, plain, *([[{"id": "x"}, {"sku": 5}, {}], [], [None, ""], ["a", 5]] * odd))
+        )
     return rng.choice((*WORDS[1:], 5, 17, f"v{rng.randrange(50)}"))
 
 

@@ -12,8 +12,10 @@ from pipeline.core.decode import amounts
 from pipeline.core.decode.amounts import AmountColumn
 from pipeline.core.decode.dictionaries import TranslatedTextColumn, WordColumn, word_array, words
 from pipeline.core.decode.exact import missing, taken_keys
+from pipeline.core.decode.lists import ListColumn
+from pipeline.core.decode.objects import ObjectColumn
 from pipeline.core.decode.spans import Spans
-from pipeline.core.decode.texts import ListColumn, TextColumn
+from pipeline.core.decode.texts import TextColumn
 from pipeline.core.decode.times import NO_TIME, TimeColumn
 from schemas import events as ev
 from schemas.mappings import FieldMap, Mapping, Path
@@ -49,6 +51,8 @@ class Column(Protocol):
 
 def paths_of(name: str, mapping: Mapping) -> tuple[Path, ...]:
     """Where the value of a field can lie."""
+    if name == "properties":
+        return () if mapping.properties == "rest" else (mapping.properties,)
     if name.startswith(ev.PROPERTY_PREFIX):
         key = name.removeprefix(ev.PROPERTY_PREFIX)
         if mapping.properties != "rest":
@@ -109,6 +113,8 @@ def column_of(name: str, mapping: Mapping, field: int, expected: int) -> Column:
     """A fresh column of a field, from spans' `field`."""
     if name.startswith(ev.PROPERTY_PREFIX):
         return TextColumn(field, expected, scalars=True)
+    if name == "properties" and mapping.properties != "rest":
+        return ObjectColumn(field, expected)
     kind = ev.FIELDS[name].kind
     rule = mapping.fields.get(name)
     if rule is None or (kind == "flag" and rule.values) or (kind == "list" and rule.default is not None):

@@ -14,9 +14,9 @@ from pipeline.core.decode.spans import ARRAY, ESCAPED, INSTANT, MISSING, NULL, N
 from pipeline.core.raw import VECTOR, borrowed, byte_at, copy32, copy_bytes
 from pipeline.core.strings import string_array
 
-_PLAIN: Final = np.arange(256, dtype=np.uint8)
+PLAIN: Final = np.arange(256, dtype=np.uint8)
 """What stands after a backslash, to what it means; `u` apart."""
-_PLAIN[[ord(c) for c in "bfnrt"]] = [8, 12, 10, 13, 9]
+PLAIN[[ord(c) for c in "bfnrt"]] = [8, 12, 10, 13, 9]
 
 
 @njit(nogil=True, forceinline=True)
@@ -71,7 +71,7 @@ def _code_point(buf, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _plain_length(buf, at, n):  # type: ignore[no-untyped-def]
+def plain_length(buf, at, n):  # type: ignore[no-untyped-def]
     """Bytes of an escaped text once its escapes are undone."""
     stop = at + n
     while at < stop:
@@ -88,7 +88,7 @@ def _plain_length(buf, at, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _unescape(buf, at, n, plain, data, o):  # type: ignore[no-untyped-def]
+def unescape(buf, at, n, plain, data, o):  # type: ignore[no-untyped-def]
     """Writes an escaped text from `o`."""
     stop = at + n
     while at < stop:
@@ -123,7 +123,7 @@ def _measure(buf, pos, length, kind, field, odd, scalars, offsets):  # type: ign
             n = np.int64(length[field, r])
             what = kind[field, r]
             if what == ESCAPED:
-                n = _plain_length(buf, a, n)
+                n = plain_length(buf, a, n)
             if scalars:
                 total += n if _is_scalar_text(buf, a, n, what, odd, r) else 0
             else:
@@ -146,7 +146,7 @@ def _copy(buf, pos, length, kind, field, plain, offsets, data):  # type: ignore[
             continue
         a = np.int64(pos[field, r])
         if kind[field, r] == ESCAPED:
-            _unescape(buf, a, np.int64(length[field, r]), plain, data, o)
+            unescape(buf, a, np.int64(length[field, r]), plain, data, o)
         elif n <= VECTOR and a <= of and o <= into:
             copy32(data, o, buf, a)
         else:
@@ -171,22 +171,10 @@ class TextColumn:
         if total > len(self._data) - VECTOR:
             share = max(1.0, self._expected / max(at + spans.rows, 1))
             self._data = grown(self._data, int(offsets[0]), int(total * share * 1.1) + 2 * VECTOR)
-        _copy(*fields, _PLAIN, offsets, self._data)
+        _copy(*fields, PLAIN, offsets, self._data)
 
     def values(self, rows: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         return self._offsets[: rows + 1], self._data[: self._offsets[rows]]
 
     def array(self, rows: int) -> pa.Array:
         return string_array(*self.values(rows))
-
-
-class ListColumn(TextColumn):
-    """Lists of texts: a single text is a list of one; a list is left to the exact decoder."""
-
-    def array(self, rows: int) -> pa.Array:
-        offsets, data = self.values(rows)
-        has = np.diff(offsets) > 0
-        ends = np.concatenate([offsets[:1], offsets[1:][has]])
-        items = np.zeros(rows + 1, np.int32)
-        np.cumsum(has, out=items[1:])
-        return pa.ListArray.from_arrays(items, string_array(ends, data))
