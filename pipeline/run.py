@@ -36,6 +36,7 @@ from pipeline.sources.files import UnknownFileType, is_lines, open_reader
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping
+from schemas.predicates import fields_of
 from sinks.base import Deployment, Sink, SinkRefused
 from sinks.registry import open_sink
 
@@ -200,7 +201,7 @@ def _sink(settings: Settings) -> Callable[[int], Sink]:
 
 def _intake(plan: Plan) -> Intake:
     settings = plan.settings
-    needed, kept = needed_fields(plan.journeys), STORED_FIELDS if settings.store_events else ()
+    needed, kept = _needed(plan), STORED_FIELDS if settings.store_events else ()
     admission = Admission(
         settings.allowed_lateness_ms,
         settings.dedup_window_ms,
@@ -231,6 +232,12 @@ def _intake(plan: Plan) -> Intake:
         closes=not settings.until_drained,
         cuts=None if plan.lanes_per_partition else plan.state.cuts,
     )
+
+
+def _needed(plan: Plan) -> tuple[str, ...]:
+    """The fields that decide: those of sessions, views and journeys, and those that filters look at."""
+    asked = {name for rule in plan.mapping.filters for name in fields_of(rule.predicate)}
+    return (*needed_fields(plan.journeys), *sorted(asked))
 
 
 def dataflow(plan: Plan) -> Dataflow:

@@ -23,6 +23,7 @@ fields:
   visitor_id: who
   site: site
   source: utm
+  cart_id: cart
   order_id: order
   products: items
   quantity: pieces
@@ -32,6 +33,10 @@ properties: more
 filters:
   - name: heartbeats
     when: {event: heartbeat}
+  - name: tests
+    when: {properties.test: true}
+  - name: test_carts
+    when: {cart_id: test}
 """
 
 
@@ -50,6 +55,9 @@ RECORDS: list[dict[str, object] | str] = [
     record(0, "page_view", "4"),  # 6: late
     record(4, "purchase", "5", order="o1", items="p1", value=19.99, currency="eur"),  # 7
     record(5, "page_view", "6") | {"who": "bert"},  # 8
+    record(5, "page_view", "7", more={"test": True}),  # 9: filtered by what no journey asks for
+    record(5, "page_view", "8", cart="test"),  # 10: filtered, too
+    record(5, "page_view", "9", cart={"odd": 1}),  # 11: rejected, for a filter needs it
 ]
 ACCEPTED = [1, 2, 7, 8]
 
@@ -76,7 +84,7 @@ def test_exactly_the_accepted_events_are_stored(place: Place) -> None:
     )
     events = found["events"]
     assert [row["position"] for row in events] == ACCEPTED
-    assert list(found["counts"][0].values()) == [len(RECORDS), len(ACCEPTED), 1, 1, 1, 1]
+    assert list(found["counts"][0].values()) == [len(RECORDS), len(ACCEPTED), 1, 1, 2, 3]
     first, second, order, other = events
     assert (first["source"], first["channel"], first["properties"]) == (
         "newsletter",
