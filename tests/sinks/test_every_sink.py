@@ -110,8 +110,14 @@ def test_events_differ_by_where_they_lay_and_keep_lists_json_and_nulls(write: Wr
 
 
 def test_events_of_many_years_in_one_block_are_kept(write: Write, place: Place) -> None:
-    write("events", [event(year, event_at=at(f"{year}-05-01T10:00:00.001")) for year in range(2000, 2030)])
-    assert len(rows(place, "events")) == 30
+    write(
+        "events",
+        [
+            event(number, event_at=at(f"{2000 + number // 12}-{number % 12 + 1:02}-15T12:00:00.001"))
+            for number in range(200)
+        ],
+    )
+    assert len(rows(place, "events")) == 200
 
 
 @pytest.mark.parametrize(
