@@ -75,6 +75,13 @@ def test_what_is_printed_to_ask_further_works_as_printed(demo: tuple[Path, Compl
     assert "paid_search" in answer.stdout
 
 
+def test_every_accepted_event_is_there_to_be_asked(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    folder, _ = demo
+    counts = "SELECT (SELECT count() FROM bi.events) = (SELECT sum(accepted) FROM bi.conservation) AS same"
+    answer = pathline("query", "--clickhouse", f"chdb://{folder / 'here' / 'clickhouse'}", counts, cwd=folder)
+    assert answer.stdout.split() == ["same", "1"], answer.stderr
+
+
 def test_show_draws_the_same_picture(demo: tuple[Path, CompletedProcess[str]]) -> None:
     folder, done = demo
     shown = pathline("show", "--clickhouse", f"chdb://{folder / 'here' / 'clickhouse'}", cwd=folder)
