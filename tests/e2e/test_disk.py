@@ -51,8 +51,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.mark.parametrize(
     ("full", "sink", "workers", "room"),
     [
-        ("state", "parquet", 1, MB // 2),
-        ("state", "parquet", 2, MB // 2),
+        ("state", "parquet", 1, MB // 4),
+        ("state", "parquet", 2, MB // 4),
         ("rows", "parquet", 1, MB // 8),
         ("rows", "chdb", 1, MB),
         *([("rows", "chdb", 2, MB), ("state", "null", 1, 0)] if LONG else []),
@@ -64,7 +64,7 @@ def test_a_full_disk_stops_a_run_which_goes_on_when_there_is_room(
     options = ["--epoch", "100ms", "--workers", str(workers)]
     options += ["--state", str((disk.path if full == "state" else tmp_path) / "state")]
     folder = tmp_path if full == "state" else disk.path
-    place = Place(folder, stream(3_000, 41, 1), tuple(options), sink, {"PATHLINE_BATCH_ROWS": "500"})
+    place = Place(folder, stream(9_000, 41, 1), tuple(options), sink, {"PATHLINE_BATCH_ROWS": "250"})
     disk.fill(room)
     stopped = place.run().refused("make room and start again")
     assert "disk is full" in stopped.said or "No space left on device" in stopped.said
