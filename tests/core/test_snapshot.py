@@ -141,6 +141,7 @@ def test_the_message_says_what_differs_and_what_to_do(monkeypatch: pytest.Monkey
     with pytest.raises(StateMismatch, match=r"is of 'track', not of 'admit'.*replay") as caught:
         unpack("admit", data)
     assert "pathline reset" in caught.value.hint
-    monkeypatch.setattr(snapshot, "FORMAT", 2)
-    with pytest.raises(StateMismatch, match="has format 1, this release reads format 2"):
+    now = snapshot.FORMAT
+    monkeypatch.setattr(snapshot, "FORMAT", now + 1)
+    with pytest.raises(StateMismatch, match=f"has format {now}, this release reads format {now + 1}"):
         unpack("track", data)
