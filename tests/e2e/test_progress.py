@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_counts_its_own_events_and_percent_of_all_files(
 
 
 def test_a_long_run_tells_how_far_it_is_where_nobody_sees_a_terminal(stream: Stream, tmp_path: Path) -> None:
-    place = Place(tmp_path, stream(1_500, 11, 3), sink="null", env={"PATHLINE_BATCH_ROWS": "2"})
+    place = Place(tmp_path, stream(9_000, 11, 3), sink="null", env={"PATHLINE_BATCH_ROWS": "2"})
     with place.in_the_middle(10) as running:
         time.sleep(6)
         running.signal(signal.SIGTERM)
