@@ -27,6 +27,8 @@ from pipeline.runtime.placing import shard_key
 from pipeline.runtime.shards import Counted, CountLogic, Fact, Routed, Time, TrackLogic
 from pipeline.runtime.steps import step
 
+__all__ = ["Dataflow", "Parts", "build"]
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from bytewax.dataflow import Dataflow
-
 from pipeline.core.admit.admit import Admission, Admit, Partition
 from pipeline.core.admit.unknown import names_asked_for
 from pipeline.core.count.count import Count
@@ -24,7 +22,7 @@ from pipeline.core.stored import STORED_FIELDS, StoredEvents
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
-from pipeline.flow import Parts, build
+from pipeline.flow import Dataflow, Parts, build
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
 from pipeline.runtime.intake import Intake

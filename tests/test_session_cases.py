@@ -16,7 +16,8 @@ from schemas.entries import Entry
 from schemas.journeys import Journey, Stage
 from schemas.predicates import Compare
 from tests import test_oracle_peers as peers
-from tests.harness import assert_same, expected, run_core
+from tests.differences import assert_same
+from tests.harness import expected, run_core
 from tests.oracle import Rows, Settings
 from tests.oracle_walk import Row
 from tests.stories import SHOP

@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.harness import Core, Way, assert_same, drive, rows_of, run_core
+from tests.differences import assert_same
+from tests.harness import Core, Way, drive, rows_of, run_core
 from tests.oracle import Settings
 from tests.properties.ways import World, cut_worlds
 from tests.stories import SHOP, records

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from tests.harness import assert_same, expected, run_core
+from tests.differences import assert_same
+from tests.harness import expected, run_core
 from tests.properties.ways import World, cut_worlds, tangles
 
 

@@ -11,7 +11,8 @@ import pytest
 from schemas.journeys import Journey
 from schemas.mappings import Filter
 from tests import stories, test_oracle, test_oracle_walk
-from tests.harness import Way, assert_same, expected, run_core
+from tests.differences import assert_same
+from tests.harness import Way, expected, run_core
 from tests.oracle import Rows, Settings
 from tests.strategies import on
 

@@ -10,7 +10,8 @@ import pytest
 
 from schemas.journeys import load_journeys
 from tests import w1
-from tests.harness import Way, assert_same, expected, run_core
+from tests.differences import assert_same
+from tests.harness import Way, expected, run_core
 from tests.oracle import Rows, Settings
 from tests.oracle_walk import Row
 

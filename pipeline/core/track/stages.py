@@ -82,17 +82,7 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
                 count_one(slots, out, j, current, RECOVERED, at, visit.context)
     count_one(slots, out, j, to_rank, ENTERED, at, context)
     if to_rank == rules.conversion[j] and not visit.flags & VISIT_CONVERTED:
-        visit.flags |= uint8(VISIT_CONVERTED)
-        visit.amount = slots.sizes[AMOUNTS_USED]
-        slots.sizes[AMOUNTS_USED] += 1
-        amount = slots.amounts[visit.amount]
-        amount.value_e4 = rows.value_e4[row]
-        amount.currency = rows.words[row, CURRENCY]
-        count(
-            slots.contexts, out.counts, out.sizes,
-            int64(j), int64(to_rank), int64(CONVERTED), at, context, int64(amount.currency), amount.value_e4,
-        )  # fmt: skip
-
+        _convert(slots, out, rows, row, visit, j, to_rank, context)
     mark = rules.mark[j, to_rank]
     if mark >= 0 and slots.notes[slot, mark] == 0:
         slots.notes[slot, mark] = uint32(1 + at - session.started_at)
@@ -106,6 +96,22 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
     visit.entered_ms = uint32(at - session.started_at)
     visit.flags &= uint8(~VISIT_FIRED & 255)
     _wind(rules, session, visit, j, to_rank, at)
+
+
+@inlined
+def _convert(slots, out, rows, row, visit, j, rank, context):  # type: ignore[no-untyped-def]
+    """The goal is reached for the first time, by the event `row`: it says what that is worth."""
+    visit.flags |= uint8(VISIT_CONVERTED)
+    visit.amount = slots.sizes[AMOUNTS_USED]
+    slots.sizes[AMOUNTS_USED] += 1
+    amount = slots.amounts[visit.amount]
+    amount.value_e4 = rows.value_e4[row]
+    amount.currency = rows.words[row, CURRENCY]
+    count(
+        slots.contexts, out.counts, out.sizes,
+        int64(j), int64(rank), int64(CONVERTED), rows.at[row], context,
+        int64(amount.currency), amount.value_e4,
+    )  # fmt: skip
 
 
 @inlined
