@@ -14,6 +14,7 @@ from schemas.conditions import read_condition
 from schemas.documents import BadDefinition, Document, Problem, read_definition, shipped_names
 from schemas.entries import NEVER, Entry, read_entries, stage_rank
 from schemas.nodes import Node
+from schemas.objects import Objects, read_objects
 from schemas.predicates import Predicate
 
 STAGES_MAX: Final = 15
@@ -28,7 +29,7 @@ ABANDON_AFTER_MS_MAX: Final = 24 * 3_600_000
 
 _FOLDER: Final = "journeys"
 _REQUIRED: Final = ("journey", "version", "conversion", "stages")
-_KEYS: Final = (*_REQUIRED, "key", "regress")
+_KEYS: Final = (*_REQUIRED, "key", "regress", "objects")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Journey:
     stages: tuple[Stage, ...]
     conversion: int
     regress: tuple[Regress, ...]
+    objects: Objects | None = None
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -148,13 +150,14 @@ def _journey(document: Document, root: Node) -> Journey | None:
     stages, ranks = _stages(document, entries.get("stages"))
     conversion = stage_rank(document, entries.get("conversion"), "conversion", ranks)
     regress = _regress_rules(document, entries.get("regress"), ranks)
+    objects = read_objects(document, entries.get("objects"), ranks)
     _check_rules(document, entries, sum(len(stage.entries) for stage in stages) + len(regress))
-    _check_conversion_timer(document, entries.get("stages"), stages, conversion)
+    _check_timers(document, entries, stages, conversion)
     if document.problems:
         return None
     assert name is not None
     assert version is not None
-    return Journey(name, version, "visitor", stages, conversion, regress)
+    return Journey(name, version, "visitor", stages, conversion, regress, objects)
 
 
 def _check_key(document: Document, node: Node | None) -> None:
@@ -176,21 +179,24 @@ def _check_rules(document: Document, entries: Mapping[str, Node], count: int) ->
         )
 
 
-def _check_conversion_timer(
-    document: Document, node: Node | None, stages: tuple[Stage, ...], conversion: int
+def _check_timers(
+    document: Document, entries: Mapping[str, Node], stages: tuple[Stage, ...], conversion: int
 ) -> None:
-    if node is None or not 1 <= conversion <= len(stages):
-        return
-    goal = stages[conversion - 1]
-    if goal.abandon_after_ms is not None:
-        assert isinstance(node.value, tuple)
-        entries = node.value[conversion - 1].value
-        assert isinstance(entries, dict)
-        document.problem(
-            entries["abandon_after"].line,
-            f"'{goal.name}' is the conversion: whoever reached it cannot abandon it",
-            "leave abandon_after out",
-        )
+    """A stage may be abandoned unless it is the conversion, or objects say what is."""
+    items = entries["stages"].value if "stages" in entries else ()
+    for stage in stages:
+        if stage.abandon_after_ms is None:
+            continue
+        assert isinstance(items, tuple)
+        keys = items[stage.rank - 1].value
+        assert isinstance(keys, dict)
+        line = keys["abandon_after"].line
+        if stage.rank == conversion:
+            message = f"'{stage.name}' is the conversion: whoever reached it cannot abandon it"
+            document.problem(line, message, "leave abandon_after out")
+        elif "objects" in entries:
+            message = f"'{stage.name}' has a timer, and the journey has objects: one visit would be abandoned twice"
+            document.problem(line, message, "put abandon_after to the object that stands for the stage")
 
 
 def _stages(document: Document, node: Node | None) -> tuple[tuple[Stage, ...], dict[str, int]]:

@@ -24,6 +24,7 @@ from schemas.field_maps import (
     read_values,
 )
 from schemas.nodes import Node
+from schemas.orders import USUAL, Orders, read_orders
 from schemas.predicates import Predicate
 
 __all__ = [
@@ -44,7 +45,7 @@ REST: Final = "rest"
 """A path of one key that is called so is written as a list: [rest]."""
 
 _FOLDER: Final = "mappings"
-_KEYS: Final = ("mapping", "fields", "event_names", "time", "passive_events", "filters", "properties")
+_KEYS: Final = ("mapping", "fields", "event_names", "time", "passive_events", "filters", "orders", "properties")
 _NEEDED: Final = ("event_at", "visitor_id", "event")
 
 
@@ -67,6 +68,7 @@ class Mapping:
     - `filters`: in order; the first that matches names the reason.
     - `properties`: the path of the object with the properties, or 'rest': all top-level keys that are the
       first key of no field's path.
+    - `orders`: which events are orders, refunds and cancellations; None: none are followed.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Mapping:
     passive_events: frozenset[str]
     filters: tuple[Filter, ...]
     properties: Path | Literal["rest"]
+    orders: Orders | None = USUAL
 
 
 def load_mapping(name_or_path: str) -> Mapping:
@@ -108,11 +111,12 @@ def _mapping(document: Document, root: Node) -> Mapping | None:
     event_at, received_at = _times(document, entries.get("time"), nodes)
     passive = _passive_events(document, entries.get("passive_events"))
     filters = _filters(document, entries.get("filters"))
+    orders = read_orders(document, entries.get("orders"))
     properties = _properties(document, entries.get("properties"))
     if document.problems:
         return None
     assert name is not None
-    return Mapping(name, fields, event_at, received_at, passive, filters, properties)
+    return Mapping(name, fields, event_at, received_at, passive, filters, properties, orders)
 
 
 def _field_nodes(document: Document, node: Node | None) -> dict[str, Node]:

@@ -198,6 +198,97 @@ EVENTS: Final = _schema(
 )
 """An accepted event with all its canonical fields. Final when it appears."""
 
+OBJECTS: Final = _schema(
+    ("site", WORD),
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("visitor_id", pa.string()),
+    ("person_id", pa.string()),  # as known at the last activity
+    ("session_id", ID128),  # that opened it
+    ("object_id", ID128),
+    ("chain_id", ID128),  # the object_id of the first of those that followed each other
+    ("number", pa.uint16()),  # of the object in its session and journey, from 1
+    ("kind", WORD),  # browse cart checkout payment
+    ("stage", WORD),
+    ("rank", pa.uint8()),
+    ("state", WORD),  # open at_risk completed withdrawn superseded abandoned
+    ("final_state", WORD),  # how its chain ended: completed withdrawn abandoned; open before
+    ("opened_at", AT),
+    ("time", SECOND),  # opened_at in whole seconds: the sorting key that dashboards filter on
+    ("deadline_at", AT),  # epoch 0: none
+    ("abandoned_at", AT),  # epoch 0: not
+    ("resolved_at", AT),  # epoch 0: open
+    ("successor_id", ID128),  # zeros: none
+    ("order_id", pa.string()),  # that completed it
+    ("cart_id", pa.string()),
+    ("products", pa.list_(pa.field("item", pa.string(), nullable=False))),
+    ("value_e4", pa.int64()),  # at risk
+    ("currency", WORD),
+    _fields("", DIMS, WORD),  # of the event that opened it; where it says nothing, of its session
+    ("version", pa.uint32()),
+)
+"""A visit's browsing, a cart, a checkout or a payment, whatever became of it up to being abandoned."""
+
+PARTICIPATIONS: Final = _schema(
+    ("site", WORD),
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("session_id", ID128),
+    ("time", SECOND),  # start of the session
+    ("chain_id", ID128),
+    ("state", WORD),  # of the chain: open completed withdrawn abandoned
+    ("stage", WORD),  # of the chain's last object
+    ("rank", pa.uint8()),
+    ("version", pa.uint32()),
+)
+"""A session that took part in the life of a cart, a checkout or a payment: its outcome hangs on theirs."""
+
+OUTCOMES: Final = _schema(
+    ("site", WORD),
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("chain_id", ID128),
+    ("time", SECOND),  # when it was abandoned
+    ("state", WORD),  # recovered expired void
+    ("resolved_at", AT),
+    ("order_id", pa.string()),
+    ("recovered_value_e4", pa.int64()),
+    ("currency", WORD),
+    ("is_evicted", pa.bool_()),  # expired early, because too many were kept
+    ("version", pa.uint32()),
+)
+"""What became of a chain of objects after it was abandoned."""
+
+ORDERS: Final = _schema(
+    ("site", WORD),
+    ("order_id", pa.string()),
+    ("visitor_id", pa.string()),
+    ("person_id", pa.string()),
+    ("session_id", ID128),  # zeros: outside any session
+    ("event_id", pa.string()),
+    ("at", AT),
+    ("time", SECOND),
+    ("value_e4", pa.int64()),
+    ("currency", WORD),
+    ("products", pa.list_(pa.field("item", pa.string(), nullable=False))),
+    ("cart_id", pa.string()),
+    ("is_late", pa.bool_()),
+    _fields("", DIMS, WORD),
+)
+"""An order, once per order_id; final when it appears."""
+
+ORDER_CHANGES: Final = _schema(
+    ("site", WORD),
+    ("order_id", pa.string()),
+    ("change_id", pa.string()),  # the id of the event that said so
+    ("kind", WORD),  # refunded cancelled
+    ("at", AT),
+    ("value_e4", pa.int64()),  # 0: all of it
+    ("currency", WORD),
+    ("is_late", pa.bool_()),
+)
+"""A refund or a cancellation; final when it appears."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -208,6 +299,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "freshness": FRESHNESS,
     "unknown_events": UNKNOWN_EVENTS,
     "events": EVENTS,
+    "objects": OBJECTS,
+    "participations": PARTICIPATIONS,
+    "outcomes": OUTCOMES,
+    "orders": ORDERS,
+    "order_changes": ORDER_CHANGES,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -230,4 +326,9 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "freshness": ("site", "source", "partition"),
     "unknown_events": ("source", "partition", "event"),
     "events": ("site", "visitor_id", "event_at", "input", "partition", "position"),
+    "objects": ("site", "journey", "journey_version", "time", "visitor_id", "object_id"),
+    "participations": ("site", "journey", "journey_version", "time", "session_id", "chain_id"),
+    "outcomes": ("site", "journey", "journey_version", "time", "chain_id"),
+    "orders": ("site", "time", "order_id"),
+    "order_changes": ("site", "order_id", "change_id"),
 }

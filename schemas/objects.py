@@ -1,0 +1,144 @@
+"""Objects: what shows intent and has a deadline (a visit's browsing, a cart, a checkout, a payment).
+
+The grammar of a journey's `objects:`. Deadlines may differ from site to site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.conditions import read_condition
+from schemas.documents import Document
+from schemas.entries import NEVER, stage_rank
+from schemas.nodes import Node
+from schemas.predicates import Predicate
+
+KINDS: Final = ("browse", "cart", "checkout", "payment")
+"""In this order: only the highest is open at a time."""
+BROWSE, CART, CHECKOUT, PAYMENT = range(1, 5)
+ABANDON_AFTER_MS_MAX: Final = 7 * 86_400_000
+"""An open object is kept in memory until then."""
+RECOVERY_WINDOW_MS_MAX: Final = 60 * 86_400_000
+"""An abandoned one, in fewer bytes, until then."""
+RECOVERY_WINDOW_MS: Final = 7 * 86_400_000
+SITES_MAX: Final = 255
+
+_DEADLINES: Final = ("abandon_after", "at_risk_after")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an object may go without activity; None: never (browsing ends with its session)."""
+
+    abandon_after_ms: int | None = None
+    at_risk_after_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Object:
+    """A kind of object: what opens it and counts as activity on it, and the stage it stands for."""
+
+    kind: int
+    rank: int
+    when: Predicate
+    removes: Predicate | None
+    """Takes products and their value out of it."""
+    timing: Timing
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a journey; `by_site[site][kind]` are deadlines that differ there."""
+
+    kinds: tuple[Object, ...]
+    withdrawn: Predicate | None
+    recovery_window_ms: int
+    by_site: dict[str, dict[int, Timing]]
+
+    def timing(self, kind: int, site: str) -> Timing:
+        """The deadlines of a kind on a site."""
+        common = next(one.timing for one in self.kinds if one.kind == kind)
+        return self.by_site.get(site, {}).get(kind, common)
+
+
+def read_objects(document: Document, node: Node | None, ranks: Mapping[str, int]) -> Objects | None:
+    """The objects that `node` writes; `ranks` are those of all stages by name."""
+    if node is None:
+        return None
+    entries = document.expect_mapping(node, "objects", (*KINDS, "withdrawn", "recovery_window", "sites"))
+    if entries is None:
+        return None
+    kinds = tuple(
+        _object(document, kind, entries[name], ranks)
+        for kind, name in enumerate(KINDS, start=1)
+        if name in entries
+    )
+    if not kinds:
+        document.problem(node.line, "objects has no object", f"one of {', '.join(KINDS)}")
+    withdrawn = entries.get("withdrawn")
+    window_ms = document.expect_duration_ms(
+        entries.get("recovery_window"), "recovery_window", RECOVERY_WINDOW_MS_MAX
+    )
+    return Objects(
+        kinds,
+        read_condition(document, withdrawn, "'withdrawn'") if withdrawn else None,
+        window_ms or RECOVERY_WINDOW_MS,
+        _sites(document, entries.get("sites"), {one.kind: one.timing for one in kinds}),
+    )
+
+
+def _object(document: Document, kind: int, node: Node, ranks: Mapping[str, int]) -> Object:
+    name = KINDS[kind - 1]
+    known = ("stage", "when", *(("removes",) if kind == CART else ()), *(_DEADLINES if kind > BROWSE else ()))
+    needed = ("stage", "when", *(("abandon_after",) if kind > BROWSE else ()))
+    entries = document.expect_mapping(node, f"the object {name}", known, needed) or {}
+    conditions = {
+        key: read_condition(document, entries[key], f"'{key}' of the object {name}")
+        for key in ("when", "removes")
+        if key in entries
+    }
+    return Object(
+        kind,
+        stage_rank(document, entries.get("stage"), f"the stage of {name}", ranks),
+        conditions.get("when") or NEVER,
+        conditions.get("removes"),
+        _timing(document, entries, Timing()),
+    )
+
+
+def _timing(document: Document, entries: Mapping[str, Node], common: Timing) -> Timing:
+    """Deadlines, those of `common` where there are none."""
+    abandon_ms, risk_ms = (
+        document.expect_duration_ms(entries.get(key), key, ABANDON_AFTER_MS_MAX) for key in _DEADLINES
+    )
+    timing = Timing(abandon_ms or common.abandon_after_ms, risk_ms or common.at_risk_after_ms)
+    abandon_ms, risk_ms = timing.abandon_after_ms, timing.at_risk_after_ms
+    if entries and abandon_ms and risk_ms and risk_ms >= abandon_ms:
+        line = next(entries[key].line for key in reversed(_DEADLINES) if key in entries)
+        document.problem(line, "at_risk_after is not before abandon_after", "what is abandoned is not at risk")
+    return timing
+
+
+def _sites(
+    document: Document, node: Node | None, common: Mapping[int, Timing]
+) -> dict[str, dict[int, Timing]]:
+    """Deadlines by site and kind."""
+    if node is None:
+        return {}
+    if not isinstance(node.value, dict):
+        document.problem(node.line, f"sites must be a mapping, not {node.kind}", "SITE: {cart: {...}}")
+        return {}
+    if len(node.value) > SITES_MAX:
+        document.problem(node.line, f"{len(node.value)} sites, and at most {SITES_MAX} are possible")
+    timed = [KINDS[kind - 1] for kind in common if kind > BROWSE]
+    sites: dict[str, dict[int, Timing]] = {}
+    for site, item in node.value.items():
+        entries = document.expect_mapping(item, f"the site {site}", timed) or {}
+        sites[site] = {}
+        for name, own in entries.items():
+            kind = KINDS.index(name) + 1
+            keys = document.expect_mapping(own, f"{name} of {site}", _DEADLINES) or {}
+            sites[site][kind] = _timing(document, keys, common[kind])
+    return sites
