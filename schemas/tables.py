@@ -207,7 +207,7 @@ OBJECTS: Final = _schema(
     ("session_id", ID128),  # that opened it
     ("object_id", ID128),
     ("chain_id", ID128),  # the object_id of the first of those that followed each other
-    ("number", pa.uint16()),  # of the object in its session and journey, from 1
+    ("number", pa.uint32()),  # the how-manyth event of its session opened it
     ("kind", WORD),  # browse cart checkout payment
     ("stage", WORD),
     ("rank", pa.uint8()),

@@ -23,13 +23,17 @@ from pipeline.core.count.count import Count, Increments
 from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, channel, needed_fields
 from pipeline.core.events import Slice
+from pipeline.core.facts import objects as object_rows
 from pipeline.core.facts.facts import FactTables
+from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
+from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import Limits
+from pipeline.core.track.objects.objects import Objects, Spoken
 from pipeline.core.track.rules import compile_rules
-from pipeline.core.track.track import ALL_TIME, Track
+from pipeline.core.track.track import ALL_TIME, Emitted, Track
 from schemas.journeys import Journey
 from schemas.mappings import Filter, load_mapping
 from schemas.predicates import matches
@@ -127,14 +131,19 @@ class Core:
         partitions = len(lines)
         self.is_laned = settings.partitioned_by == "visitor"
         self.lanes = max(partitions, 1) if self.is_laned else 1
-        mapping = replace(CANONICAL, filters=way.filters)
-        needed = needed_fields(journeys)
+        mapping = replace(CANONICAL, filters=way.filters, orders=settings.orders)
+        needed = needed_fields(journeys, settings.orders)
         self.decoder = Decoder(mapping, needed, TimeBounds(AS_OF_MS))
-        self.enrich = Enrich(journeys)
+        self.enrich = Enrich(journeys, settings.orders)
         self.facts = FactTables(journeys)
+        self.object_tables = object_rows.ObjectTables(journeys)
         self.sink = MemorySink()
         admission = Admission(
-            settings.allowed_lateness_ms, settings.dedup_window_ms, way.ids_max, mapping.filters
+            settings.allowed_lateness_ms,
+            settings.dedup_window_ms,
+            way.ids_max,
+            mapping.filters,
+            orders=settings.orders,
         )
         self.admits = [
             Admit(Partition(SOURCE, number, number if self.is_laned else 0), admission)
@@ -150,7 +159,16 @@ class Core:
         seen = [
             Seen(settings.dedup_window_ms, way.ids_max) if drops_copies else None for _ in range(way.shards)
         ]
-        self.tracks = [Track(rules, limits, self.lanes, own) for own in seen]
+        with_objects = [(j, journey) for j, journey in enumerate(journeys) if journey.objects]
+        self.tracks = [
+            Track(
+                rules, limits, self.lanes, own, [Objects(one, j, k) for k, (j, one) in enumerate(with_objects)]
+            )
+            for own in seen
+        ]
+        self.orders = Orders()
+        self.claimed: list[Any] = []
+        self.follows = [Follow(journeys) for _ in range(way.shards)]
         self.counts = [Count(journeys, shard) for shard in range(way.shards)]
 
     @property
@@ -171,7 +189,9 @@ class Core:
             admitted = self.admits[partition].apply(decoded, position)
             for table, rows in admitted.rows.items():
                 self.sink.write(table, rows)
-            pieces = route(self.enrich.apply(admitted, partition), self.way.shards)
+            events = self.enrich.apply(admitted, partition)
+            self.claimed.append(claims(events, range(self.way.shards)))
+            pieces = route(events, self.way.shards)
             for waiting, piece in zip(self.waiting, pieces, strict=True):
                 waiting.append(piece)
 
@@ -186,24 +206,62 @@ class Core:
 
     def advance(self, to: Any) -> None:
         """The shards take what waits at their doors, and time passes."""
-        for shard, (track, count) in enumerate(zip(self.tracks, self.counts, strict=True)):
-            increments = []
-            for emitted in track.apply(self.waiting[shard], to):
-                if len(emitted.sessions):
-                    self.sink.write("sessions", self.facts.sessions(emitted))
-                if len(emitted.transitions):
-                    self.sink.write("transitions", self.facts.transitions(emitted))
-                increments.append(Increments(emitted.counts.copy(), emitted.state.words.known))
+        repeats: dict[int, Any] = {}
+        if self.settings.orders is not None:
+            decided = self.orders.apply(self.claimed, int(to.min()))
+            repeats, to = decided.repeats, np.full_like(to, decided.watermark)
+        self.claimed = []
+        for shard, track in enumerate(self.tracks):
+            told = track.apply(self.waiting[shard], to, [repeats[shard]] if shard in repeats else [])
             self.waiting[shard] = []
-            counted = count.apply(increments, int(to.min()))
-            if counted is not None:
-                self.sink.write("funnel_minute", counted)
+            self.write(shard, told, int(to.min()))
+
+    def write(self, shard: int, told: Iterable[Emitted | Spoken], watermark: int) -> None:
+        """What a shard's sessions and objects say, and what `follow` and `count` make of it."""
+        increments, abandoned, bought = [], [], []
+        known = self.tracks[shard].state.words.known
+        for one in told:
+            increments.append(Increments(one.counts.copy(), known := self.tracks[shard].state.words.known))
+            if isinstance(one, Spoken):
+                self.write_objects(one, known)
+                ranks = self.object_tables.ranks(one.journey)
+                abandoned += [part for part in [abandoned_of(one, ranks, known)] if part]
+            else:
+                self.write_sessions(one)
+                bought += [part for part in [bought_of(one)] if part]
+        rows, more = self.follows[shard].apply(abandoned, bought, watermark)
+        for outcomes in rows:
+            self.sink.write("outcomes", outcomes)
+        counted = self.counts[shard].apply([*increments, *more], watermark)
+        if counted is not None:
+            self.sink.write("funnel_minute", counted)
+
+    def write_sessions(self, emitted: Emitted) -> None:
+        if len(emitted.sessions):
+            self.sink.write("sessions", self.facts.sessions(emitted))
+        if len(emitted.transitions):
+            self.sink.write("transitions", self.facts.transitions(emitted))
+        for name, rows in (
+            ("orders", object_rows.orders(emitted)),
+            ("order_changes", object_rows.order_changes(emitted)),
+        ):
+            if rows is not None:
+                self.sink.write(name, rows)
+
+    def write_objects(self, spoken: Spoken, known: list[str]) -> None:
+        if len(spoken.records):
+            self.sink.write("objects", self.object_tables.objects(spoken, known))
+        if len(spoken.links):
+            self.sink.write("participations", self.object_tables.participations(spoken, known))
 
     def tell(self, *, stale: bool = False) -> None:
         """The shards tell of their open sessions."""
         for track in self.tracks:
-            for emitted in track.tell(stale=stale):
-                self.sink.write("sessions", self.facts.sessions(emitted))
+            for one in track.tell(stale=stale):
+                if isinstance(one, Spoken):
+                    self.write_objects(one, track.state.words.known)
+                else:
+                    self.write_sessions(one)
 
     def save(self) -> list[bytes]:
         """All state at the end of an epoch: nothing waits at the doors."""
@@ -217,11 +275,12 @@ class Core:
         for step, dumped in zip(fresh.steps(), saved[1:], strict=True):
             step.load(unpack("step", dumped))
         self.admits, self.tracks, self.counts = fresh.admits, fresh.tracks, fresh.counts
-        self.waiting = fresh.waiting
+        self.waiting, self.claimed = fresh.waiting, []
+        self.orders, self.follows = fresh.orders, fresh.follows
 
     def steps(self) -> list[Any]:
         """Whatever has a state."""
-        return [*self.admits, *self.tracks, *self.counts]
+        return [*self.admits, self.orders, *self.tracks, *self.follows, *self.counts]
 
 
 def run_core(
@@ -317,14 +376,43 @@ def rows_of(core: Core) -> Rows:
         rows.conservation[row["partition"], row["time"]] = counts
     rows.late = [(row["partition"], row["position"]) for row in table(core.sink, "late_events")]
     rows.rejected = [(row["partition"], row["position"]) for row in table(core.sink, "rejected_events")]
+    _read_objects(core, names, rows)
     rows.copies = [(-1, -1)] * sum(track.copies for track in core.tracks)
     return rows
 
 
+def _read_objects(core: Core, names: dict[bytes, Row], rows: Rows) -> None:
+    """Rows of orders and objects, their ids as names: (partition, visitor, start of the session, number)."""
+    nothing, things = bytes(16), {bytes(16): None}
+    objects = [*table(core.sink, "objects")]
+    for row in objects:
+        session = names[row.pop("session_id")]
+        things[row["object_id"]] = (*(session[n] for n in ("partition", "visitor_id", "started_at")), row.pop("number"))
+    for row in objects:
+        assert row.pop("time") == row["opened_at"] // 1000 * 1000
+        row |= {"chain": things[row.pop("chain_id")], "object": things[row.pop("object_id")]}
+        rows.objects.append(row | {"successor": things[row.pop("successor_id")]})
+    for row in table(core.sink, "participations"):
+        session = names[row.pop("session_id")]["started_at"]
+        assert row.pop("time") == session // 1000 * 1000
+        rows.participations.append(row | {"session": session, "chain": things[row.pop("chain_id")]})
+    for row in table(core.sink, "outcomes"):
+        chain = things[row.pop("chain_id")]
+        row["abandoned_at"] = row.pop("time")
+        rows.outcomes.append(row | {"chain": chain})
+    for row in table(core.sink, "orders"):
+        assert row.pop("time") == row["at"] // 1000 * 1000
+        session = row.pop("session_id")
+        rows.orders.append(row | {"session": None if session == nothing else names[session]["started_at"]})
+    rows.order_changes = [*table(core.sink, "order_changes")]
+
+
 def check_writes(sink: MemorySink) -> None:
-    """A row that was written twice was the same row: facts always, sessions of one version."""
-    for name in ("sessions", "transitions", "late_events", "rejected_events"):
-        keys = (*KEYS[name], "version") if name == "sessions" else KEYS[name]
+    """A row that was written twice was the same row: facts always, others of one version."""
+    versioned = ("sessions", "objects", "participations", "outcomes")
+    facts = ("transitions", "late_events", "rejected_events", "orders", "order_changes")
+    for name in (*versioned, *facts):
+        keys = (*KEYS[name], "version") if name in versioned else KEYS[name]
         first: dict[tuple[Any, ...], Row] = {}
         for written in sink.blocks[name]:
             for row in written.to_pylist():

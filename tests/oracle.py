@@ -19,7 +19,9 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from schemas.events import FIELDS
+from schemas.orders import PLACED, Orders
 from schemas.tables import DIMS
+from tests.oracle_objects import Life, happenings, mark_repeats, order_kind, write_order
 from tests.oracle_walk import MINUTE, Row, Walk, minute
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Settings:
     first_position: int = 1  # lines of a file count from 1, offsets of a topic from 0
     position_id: Callable[[int, int], str] = "{}:{}".format  # stands in for a missing event_id
     is_filtered: Callable[[Row], bool] = lambda record: False
+    orders: Orders | None = None  # None: no event is an order
 
 
 @dataclass
@@ -61,6 +64,11 @@ class Rows:
     conservation: dict[tuple[int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     # (site, journey, version, minute, stage, device, channel, currency)
     funnel: dict[tuple[Any, ...], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    orders: list[Row] = field(default_factory=list)
+    order_changes: list[Row] = field(default_factory=list)
+    objects: list[Row] = field(default_factory=list)
+    participations: list[Row] = field(default_factory=list)
+    outcomes: list[Row] = field(default_factory=list)
 
 
 def final_rows(
@@ -73,15 +81,25 @@ def final_rows(
     visitors: dict[tuple[int, str, str], list[Row]] = defaultdict(list)
     watermarks: dict[int, float] = {}
     for partition, records in enumerate(partitions):
-        accepted, watermarks[partition] = read(partition, records, settings, rows)
+        events, watermarks[partition] = read(partition, records, settings, rows)
         home = partition if settings.partitioned_by == "visitor" else -1
-        for event in accepted:
+        for event in events:
             visitors[home, event["site"], event["visitor_id"]].append(event)
-    watermarks[-1] = max(watermarks.values(), default=-inf)
+    if settings.orders is not None:  # they need the time of all partitions, and so does who waits for them
+        watermarks = dict.fromkeys(watermarks, min(watermarks.values(), default=-inf)) | {
+            -1: max(watermarks.values(), default=-inf)
+        }
+    else:
+        watermarks[-1] = max(watermarks.values(), default=-inf)
+    mark_repeats(event for events in visitors.values() for event in events)
     for (home, _, _), events in visitors.items():
         time = inf if settings.end == "replay" else watermarks[home]
-        due = sorted((event for event in events if event["event_at"] < time), key=total_order)
-        walk_visitor(home, drop_copies(due, settings, rows), time, journeys, settings, rows)
+        due = sorted((event for event in events if event["at"] < time), key=total_order)
+        for nth, event in enumerate(due):
+            event["nth"] = nth
+        late = [event for event in due if event["is_late"]]
+        in_time = drop_copies((event for event in due if not event["is_late"]), settings, rows)
+        walk_visitor(home, in_time, late, time, journeys, settings, rows)
     return rows
 
 
@@ -91,7 +109,9 @@ def final_rows(
 def read(
     partition: int, records: Sequence[Row | None], settings: Settings, rows: Rows
 ) -> tuple[list[Row], float]:
-    """The accepted events of a partition and its last watermark; what became of the others is noted."""
+    """The accepted events of a partition, the orders that came late, and the last watermark; what became of
+    the others is noted. `at` is when an event takes effect: one that is late at the watermark that it met.
+    """
     accepted: list[Row] = []
     watermark = -inf
     seen: dict[tuple[str, str, str], int] = {}  # event_at of the first with this id
@@ -105,10 +125,14 @@ def read(
         event = as_event(record, partition, position, settings)
         verdict = judge(event, watermark, seen, settings)
         counts[verdict] += 1
+        event |= {"at": event["event_at"], "is_late": verdict == "late", "is_repeat": False}
+        event["order"] = order_kind(event, settings.orders)
         if verdict == "accepted":
             accepted.append(event)
         elif verdict == "late":
             rows.late.append((partition, position))
+            if event["order"]:
+                accepted.append(event | {"at": int(watermark)})
         seen_at = min(event["event_at"], event["received_at"] or inf)  # one fast clock makes nobody late
         watermark = max(watermark, seen_at - settings.allowed_lateness_ms)
     return accepted, watermark
@@ -138,7 +162,7 @@ def judge(event: Row, watermark: float, seen: dict[tuple[str, str, str], int], s
 
 
 def total_order(event: Row) -> tuple[Any, ...]:
-    return (event["event_at"], event["event_id"].encode(), event["partition"], event["position"])
+    return (event["at"], event["event_id"].encode(), event["partition"], event["position"])
 
 
 def drop_copies(events: Iterable[Row], settings: Settings, rows: Rows) -> list[Row]:
@@ -198,16 +222,19 @@ class Session:
 def walk_visitor(
     home: int,
     events: Iterable[Row],
+    late: Iterable[Row],
     time: float,
     journeys: Sequence[Journey],
     settings: Settings,
     rows: Rows,
 ) -> None:
-    """All sessions of one visitor; `time` is how far the visitor's time has passed."""
+    """All sessions and objects of one visitor; `time` is how far the visitor's time has passed."""
     sessions: list[Session] = []
+    outsiders = [event for event in late if event["order"]]
     for event in events:
-        if event["passive"]:
-            continue  # starts nothing, extends nothing, enters no stage
+        if event["passive"]:  # starts nothing, extends nothing, enters no stage
+            outsiders += [event] if event["order"] else []
+            continue
         split = split_reason(sessions[-1], event, settings) if sessions else "first"
         if split:
             sessions.append(Session(home, is_continuation=split == "length"))
@@ -222,6 +249,17 @@ def walk_visitor(
         for walk in walks:
             walk.run(passed)
         write_session(session, walks, rows)
+        write_orders(session.events, session, rows)
+    write_orders(outsiders, None, rows)
+    for journey in journeys:
+        if journey.objects:
+            Life(journey, rows).run(happenings(sessions, outsiders, journey.objects), time)
+
+
+def write_orders(events: Iterable[Row], session: Session | None, rows: Rows) -> None:
+    for event in events:
+        if event["order"] and not event["is_repeat"]:
+            write_order(event, session, rows)
 
 
 def split_reason(session: Session, event: Row, settings: Settings) -> str:

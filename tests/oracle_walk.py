@@ -80,11 +80,15 @@ class Walk:
             self.rows.visits.append(names | visit.row())
 
     def highest_match(self, event: Row) -> int:
-        """By the event alone: what orders events of one and the same time."""
+        """By the event alone: what orders events of one and the same time. A repeated order is none."""
+        if event["is_repeat"]:
+            return 0
         return max((rank for rank, entry in self.entries if matches(entry.predicate, event)), default=0)
 
     def rank_of(self, event: Row) -> int:
         """The highest stage that the event may enter here and now. Asked once per event: it counts it."""
+        if event["is_repeat"]:
+            return 0
         ranks = [rank for number, (rank, _) in enumerate(self.entries) if self.holds(number, event)]
         return max(ranks, default=0)
 
@@ -116,7 +120,7 @@ class Walk:
     def apply(self, event: Row, rank: int) -> None:
         """At most one transition: back by explicit evidence, else into the highest stage that matches."""
         here = self.visits[-1].rank if self.visits else 0
-        rules = [rule for rule in self.journey.regress if rule.to_rank < here]
+        rules = [rule for rule in self.journey.regress if rule.to_rank < here and not event["is_repeat"]]
         back = max((rule.to_rank for rule in rules if matches(rule.predicate, event)), default=0)
         if back:
             self.move(event, back, "regress", [])
@@ -183,7 +187,8 @@ class Walk:
         """The session is over: a stay short of the conversion was given up. A fired one has been counted."""
         if self.visits and self.visits[-1].left_by == "open":
             self.visits[-1].end(self.session.ended_at, "abandoned")
-            self.count(self.session.closed_at, self.visits[-1], abandoned=1)
+            if not self.journey.objects:  # else those are counted
+                self.count(self.session.closed_at, self.visits[-1], abandoned=1)
 
     def count(self, at: float, visit: Visit, currency: str = "", **adds: int) -> None:
         names = (self.session.name["site"], self.journey.name, self.journey.version)
@@ -195,8 +200,8 @@ class Walk:
             return "converted"
         if not self.session.is_closed:
             return "open"
-        if self.visits[-1].has_fired or self.furthest > 1:
-            return "abandoned"
+        if not self.journey.objects and (self.visits[-1].has_fired or self.furthest > 1):
+            return "abandoned"  # where there are objects their end says so, in a table of its own
         return "bounced" if len(self.session.events) == 1 else "browsed"
 
     def summary(self) -> Row:

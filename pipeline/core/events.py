@@ -25,8 +25,9 @@ Codes = NDArray[np.int32]
 
 NUMBERS: Final = (
     "at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "bits", "back",
+    "order", "lag_ms", "intent",
 )  # fmt: skip
-TEXTS: Final = ("event_id", "visitor", "user", "url")
+TEXTS: Final = ("event_id", "visitor", "user", "url", "detail")
 
 FEW_WORDS: Final = 256
 """A batch with more words than this hands on only those that the rows at hand use: a shard must not learn
@@ -69,11 +70,15 @@ class Events:
     match: NDArray[np.uint8]
     bits: NDArray[np.uint32]
     back: NDArray[np.uint16]
+    order: NDArray[np.uint8]
+    lag_ms: NDArray[np.int64]
+    intent: NDArray[np.uint8]
     words: NDArray[np.int32]
     event_id: Text
     visitor: Text
     user: Text
     url: Text
+    detail: Text
     known: list[str]
 
     def __len__(self) -> int:
@@ -91,9 +96,14 @@ class Events:
         return _joined([(self, index, codes)], [self.known[code] for code in used.tolist()])
 
     @property
-    def texts(self) -> tuple[Text, Text, Text, Text]:
+    def texts(self) -> tuple[Text, ...]:
         """In the order of TEXTS."""
-        return self.event_id, self.visitor, self.user, self.url
+        return self.event_id, self.visitor, self.user, self.url, self.detail
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Journeys in all, those that look back, and those with objects."""
+        return self.match.shape[1], self.bits.shape[1], self.intent.shape[1]
 
     @property
     def text_bytes(self) -> int:
@@ -104,9 +114,10 @@ class Events:
         """The columns as the kernel takes them; `words` must be codes of the shard's list."""
         return Rows(
             self.at, self.key, self.id_hash, self.value_e4, self.partition, self.position, self.passive,
-            self.words, self.match, self.bits, self.back,
+            self.words, self.match, self.bits, self.back, self.order, self.lag_ms, self.intent,
             self.event_id.offsets, self.event_id.data, self.visitor.offsets, self.visitor.data,
             self.user.offsets, self.user.data, self.url.offsets, self.url.data,
+            self.detail.offsets, self.detail.data,
         )  # fmt: skip
 
 
@@ -137,8 +148,8 @@ def _joined(parts: Sequence[tuple[Events, Index, Codes | None]], known: list[str
     """Rows of several batches, copied; `known` is the word list of their new codes."""
     sources = [(events.rows(), index, codes) for events, index, codes in parts]
     sizes = np.sum([text_bytes(rows, index) for rows, index, _ in sources], axis=0)
-    n, first = sum(len(index) for _, index, _ in sources), sources[0][0]
-    out = room(n, first.match.shape[1], first.bits.shape[1], sizes, known)
+    n = sum(len(index) for _, index, _ in sources)
+    out = room(n, parts[0][0].widths, sizes, known)
     to, at = out.rows(), 0
     for rows, index, codes in sources:
         copy_rows(rows, index, _AS_THEY_ARE if codes is None else codes, to, at)
@@ -149,13 +160,13 @@ def _joined(parts: Sequence[tuple[Events, Index, Codes | None]], known: list[str
 _AS_THEY_ARE: Final = np.empty(0, np.int32)
 
 
-def room(n: int, journeys: int, looking_back: int, text: Sequence[int], known: list[str]) -> Events:
-    """Room for n events in so many journeys, of which some look back, with so many bytes of TEXTS."""
-    event_id, visitor, user, url = (
-        Text(np.empty(n + 1, np.int32), np.empty(size, np.uint8)) for size in text
-    )
-    for made in (event_id, visitor, user, url):
+def room(n: int, widths: tuple[int, int, int], text: Sequence[int], known: list[str]) -> Events:
+    """Room for n events in so many journeys (`Events.widths`), with so many bytes of TEXTS."""
+    journeys, looking_back, with_objects = widths
+    texts = [Text(np.empty(n + 1, np.int32), np.empty(size, np.uint8)) for size in text]
+    for made in texts:
         made.offsets[0] = 0
+    event_id, visitor, user, url, detail = texts
     return Events(
         at=np.empty(n, np.int64),
         key=np.empty(n, np.uint64),
@@ -167,11 +178,15 @@ def room(n: int, journeys: int, looking_back: int, text: Sequence[int], known: l
         match=np.empty((n, journeys), np.uint8),
         bits=np.empty((n, looking_back), np.uint32),
         back=np.empty((n, journeys), np.uint16),
+        order=np.empty(n, np.uint8),
+        lag_ms=np.empty(n, np.int64),
+        intent=np.empty((n, with_objects), np.uint8),
         words=np.empty((n, 8), np.int32),
         event_id=event_id,
         visitor=visitor,
         user=user,
         url=url,
+        detail=detail,
         known=known,
     )
 
@@ -204,7 +219,7 @@ def _small(dumped: dict[str, Any]) -> dict[str, Any]:
     """
     small = dict(dumped)
     small["words"] = dumped["words"].astype(np.min_scalar_type(len(dumped["known"])))
-    for name in ("value_e4", "partition", "passive", "match", "bits", "back"):
+    for name in ("value_e4", "partition", "passive", "match", "bits", "back", "order", "lag_ms", "intent"):
         column = dumped[name]
         if column.size and not (column != column.flat[0]).any():
             small[name] = (column.shape, column.flat[0])

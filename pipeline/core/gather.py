@@ -14,8 +14,8 @@ from pipeline.core.rows import lend_rows
 
 @njit(cache=True, nogil=True)
 def text_bytes(rows, index):  # type: ignore[no-untyped-def]
-    """Bytes of (event id, visitor, user, url) of the rows `index`."""
-    event_id, visitor, user, url = 0, 0, 0, 0
+    """Bytes of (event id, visitor, user, url, detail) of the rows `index`."""
+    event_id, visitor, user, url, detail = 0, 0, 0, 0, 0
     index, rows = borrowed(index), lend_rows(rows)
     for k in range(index.shape[0]):
         r = index[k]
@@ -23,7 +23,8 @@ def text_bytes(rows, index):  # type: ignore[no-untyped-def]
         visitor += rows.visitor_offsets[r + 1] - rows.visitor_offsets[r]
         user += rows.user_offsets[r + 1] - rows.user_offsets[r]
         url += rows.url_offsets[r + 1] - rows.url_offsets[r]
-    return event_id, visitor, user, url
+        detail += rows.detail_offsets[r + 1] - rows.detail_offsets[r]
+    return event_id, visitor, user, url, detail
 
 
 @njit(nogil=True, forceinline=True)
@@ -57,12 +58,16 @@ def copy_rows(rows, index, codes, out, at):  # type: ignore[no-untyped-def]
     _take(rows.partition, index, out.partition, at)
     _take(rows.position, index, out.position, at)
     _take(rows.passive, index, out.passive, at)
+    _take(rows.order, index, out.order, at)
+    _take(rows.lag_ms, index, out.lag_ms, at)
     for k in range(index.shape[0]):
         for j in range(rows.match.shape[1]):
             out.match[at + k, j] = rows.match[index[k], j]
             out.back[at + k, j] = rows.back[index[k], j]
         for j in range(rows.bits.shape[1]):
             out.bits[at + k, j] = rows.bits[index[k], j]
+        for j in range(rows.intent.shape[1]):
+            out.intent[at + k, j] = rows.intent[index[k], j]
     recoded = codes.shape[0] > 0
     for k in range(index.shape[0]):
         for column in range(rows.words.shape[1]):
@@ -72,6 +77,7 @@ def copy_rows(rows, index, codes, out, at):  # type: ignore[no-untyped-def]
     _take_texts(rows.visitor_offsets, rows.visitor, index, out.visitor_offsets, out.visitor, at)
     _take_texts(rows.user_offsets, rows.user, index, out.user_offsets, out.user, at)
     _take_texts(rows.url_offsets, rows.url, index, out.url_offsets, out.url, at)
+    _take_texts(rows.detail_offsets, rows.detail, index, out.detail_offsets, out.detail, at)
 
 
 @njit(nogil=True, forceinline=True)
@@ -115,18 +121,23 @@ def scatter_rows(rows, shard, starts, out):  # type: ignore[no-untyped-def]
     _put(rows.partition, to, out.partition)
     _put(rows.position, to, out.position)
     _put(rows.passive, to, out.passive)
+    _put(rows.order, to, out.order)
+    _put(rows.lag_ms, to, out.lag_ms)
     for r in range(n):
         for j in range(rows.match.shape[1]):
             out.match[to[r], j] = rows.match[r, j]
             out.back[to[r], j] = rows.back[r, j]
         for j in range(rows.bits.shape[1]):
             out.bits[to[r], j] = rows.bits[r, j]
+        for j in range(rows.intent.shape[1]):
+            out.intent[to[r], j] = rows.intent[r, j]
         for column in range(rows.words.shape[1]):
             out.words[to[r], column] = rows.words[r, column]
     _put_texts(rows.event_id_offsets, rows.event_id, shard, to, free, out.event_id_offsets, out.event_id)
     _put_texts(rows.visitor_offsets, rows.visitor, shard, to, free, out.visitor_offsets, out.visitor)
     _put_texts(rows.user_offsets, rows.user, shard, to, free, out.user_offsets, out.user)
     _put_texts(rows.url_offsets, rows.url, shard, to, free, out.url_offsets, out.url)
+    _put_texts(rows.detail_offsets, rows.detail, shard, to, free, out.detail_offsets, out.detail)
 
 
 @njit(cache=True, nogil=True)

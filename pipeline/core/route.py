@@ -23,9 +23,7 @@ def route(events: Events, shards: int) -> list[Slice]:
     rows = events.rows()
     shard = np.empty(n, np.int32)
     starts = _split(rows.key, shard, np.zeros(shards + 1, np.int64))
-    ordered = room(
-        n, rows.match.shape[1], rows.bits.shape[1], [text.bytes for text in events.texts], events.known
-    )
+    ordered = room(n, events.widths, [text.bytes for text in events.texts], events.known)
     scatter_rows(rows, shard, starts, ordered.rows())
     edges = starts.tolist()
     return [Slice(ordered, index[edges[s] : edges[s + 1]]) for s in range(shards)]

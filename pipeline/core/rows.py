@@ -15,6 +15,15 @@ SITE, DEVICE, CHANNEL, SOURCE, MEDIUM, CAMPAIGN, COUNTRY, CURRENCY = range(8)
 CONTEXT_WORDS: Final = 7
 
 
+INTENT_KIND: Final = 7
+INTENT_REMOVES: Final = 8
+INTENT_WITHDRAWS: Final = 16
+"""What an event means to the objects of a journey: the highest kind whose condition holds, and more."""
+DETAIL_END: Final = 0x1E
+PRODUCT_END: Final = 0x1F
+"""Between the parts of a detail, and between products: separators of ASCII, which no id has."""
+
+
 class Rows(NamedTuple):
     """Accepted events of one shard, column by column: n rows, J journeys."""
 
@@ -29,6 +38,9 @@ class Rows(NamedTuple):
     match: NDArray[np.uint8]  # [n, J] highest stage whose rule holds, 0 for none
     bits: NDArray[np.uint32]  # [n, those of J that look back] a bit per rule that holds
     back: NDArray[np.uint16]  # [n, J] bit `rank` where a regress rule to that stage holds
+    order: NDArray[np.uint8]  # schemas.orders.PLACED, ...; 0: none
+    lag_ms: NDArray[np.int64]  # how long before `at` it happened: not 0 only of orders that came late
+    intent: NDArray[np.uint8]  # [n, those of J with objects] a kind of object | INTENT_*
     event_id_offsets: NDArray[np.int32]
     event_id: NDArray[np.uint8]
     visitor_offsets: NDArray[np.int32]
@@ -37,6 +49,8 @@ class Rows(NamedTuple):
     user: NDArray[np.uint8]
     url_offsets: NDArray[np.int32]
     url: NDArray[np.uint8]
+    detail_offsets: NDArray[np.int32]
+    detail: NDArray[np.uint8]  # of orders and intents: order id, cart id and products (`DETAIL_END`)
 
 
 @njit(nogil=True, forceinline=True)
@@ -53,6 +67,9 @@ def lend_rows(x):  # type: ignore[no-untyped-def]
         borrowed(x.match),
         borrowed(x.bits),
         borrowed(x.back),
+        borrowed(x.order),
+        borrowed(x.lag_ms),
+        borrowed(x.intent),
         borrowed(x.event_id_offsets),
         borrowed(x.event_id),
         borrowed(x.visitor_offsets),
@@ -61,4 +78,6 @@ def lend_rows(x):  # type: ignore[no-untyped-def]
         borrowed(x.user),
         borrowed(x.url_offsets),
         borrowed(x.url),
+        borrowed(x.detail_offsets),
+        borrowed(x.detail),
     )

@@ -35,13 +35,14 @@ class StoredEvents:
     def rows(self, admitted: Admitted, events: Events, partition: int) -> pa.RecordBatch:
         """The accepted events of a block, in their order; `events` are the same ones, enriched."""
         assert len(events) == len(admitted.batch), "enrich drops nothing"
+        n, batch = admitted.accepted, admitted.batch.slice(0, admitted.accepted)
         made = {
-            "channel": _channels(events),
-            "input": word_array(np.zeros(len(events), np.int32), [self._inputs[partition]]),
-            "partition": pa.array(events.partition),
-            "position": pa.array(events.position),
+            "channel": _channels(events, n),
+            "input": word_array(np.zeros(n, np.int32), [self._inputs[partition]]),
+            "partition": pa.array(events.partition[:n]),
+            "position": pa.array(events.position[:n]),
         }
-        columns = [made[name] if name in made else _field(admitted.batch, name) for name in EVENTS.names]
+        columns = [made[name] if name in made else _field(batch, name) for name in EVENTS.names]
         return pa.record_batch(columns, schema=EVENTS)
 
 
@@ -50,7 +51,7 @@ def _field(batch: pa.RecordBatch, name: str) -> pa.Array:
     return column if column.type.equals(type_) else column.cast(type_)
 
 
-def _channels(events: Events) -> pa.Array:
-    """The channel of each event, without the words of other kinds."""
-    used, codes = np.unique(events.words[:, CHANNEL], return_inverse=True)
+def _channels(events: Events, n: int) -> pa.Array:
+    """The channel of each of the first n events, without the words of other kinds."""
+    used, codes = np.unique(events.words[:n, CHANNEL], return_inverse=True)
     return word_array(codes.astype(np.int32), [events.known[code] for code in used.tolist()])

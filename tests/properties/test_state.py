@@ -70,7 +70,7 @@ def texts(words: Sequence[str]) -> Text:
 def events(at: Any, visitors: Any, *, campaigns: Sequence[str] = (), url: str = "/p/{:05}") -> Events:
     """A page view per row; visitors are numbers."""
     n = len(at)
-    made = room(n, 1, 0, (0, 0, 0, 0), ["", "shop", "desktop", "organic", *campaigns])
+    made = room(n, (1, 0, 0), (0,) * 5, ["", "shop", "desktop", "organic", *campaigns])
     words = np.zeros((n, 8), np.int32)
     words[:, :3] = 1, 2, 3
     if campaigns:
@@ -87,11 +87,15 @@ def events(at: Any, visitors: Any, *, campaigns: Sequence[str] = (), url: str = 
         match=np.ones((n, 1), np.uint8),
         bits=np.empty((n, 0), np.uint32),
         back=np.zeros((n, 1), np.uint16),
+        order=np.zeros(n, np.uint8),
+        lag_ms=np.zeros(n, np.int64),
+        intent=np.empty((n, 0), np.uint8),
         words=words,
         event_id=texts([f"{k:012}" for k in range(n)]),
         visitor=texts([f"v{visitor:09}" for visitor in visitors]),
         user=texts([""] * n),
         url=texts([url.format(k) for k in range(n)]),
+        detail=texts([""] * n),
         known=made.known,
     )
 

@@ -25,6 +25,7 @@ from pipeline.core.raw import borrowed
 from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
 from pipeline.core.strings import string_buffers
 from schemas.mappings import Filter
+from schemas.orders import Orders
 from schemas.tables import AT, CONSERVATION, CONSERVATION_COUNTS, SET_ASIDE
 
 RECEIVED, ACCEPTED, DUPLICATE, LATE, REJECTED, FILTERED = range(6)
@@ -62,13 +63,16 @@ class Admission:
     dedup_ids_max: int
     filters: tuple[Filter, ...]
     names_asked_for: frozenset[str] | None = None  # event names in the rules of the running journeys
+    orders: Orders | None = None  # those that come late are corrections
 
 
 @dataclass(frozen=True)
 class Admitted:
     """What came through, and what is to be written about the rest."""
 
-    batch: pa.RecordBatch  # accepted events
+    batch: pa.RecordBatch  # accepted events, and after them the orders that came late
+    accepted: int
+    lag_ms: NDArray[np.int64]  # from when a late order happened until it takes effect; 0 of accepted events
     key: NDArray[np.uint64]  # of their visitors
     id_hash: NDArray[np.uint64]  # of (site, visitor, event_id); 0 where the producer gave none
     position: NDArray[np.int64]
@@ -104,23 +108,27 @@ class Admit:
         event = np.zeros(decoded.records, np.int64)
         event[decoded.rows] = np.arange(len(batch))
         before = self.totals.copy()
-        conservation = self._run(status, event, at, clock, id_hash)
+        met = np.zeros(len(batch), np.int64)
+        conservation = self._run(status, event, at, clock, id_hash, met)
         self._brake()
         verdict = status[decoded.rows]
         accepted = np.flatnonzero(verdict == ACCEPTED)
         late = np.flatnonzero(verdict == LATE)
         whole = len(accepted) == len(batch)
-        kept = batch if whole else batch.take(accepted)
+        taken = np.concatenate([accepted, self._orders(batch, late)])
+        kept = batch if whole else batch.take(taken)
         return Admitted(
-            batch=self._with_ids(kept, position[decoded.rows][accepted]),
-            key=key if whole else key[accepted],
-            id_hash=id_hash if whole else id_hash[accepted],
-            position=position[decoded.rows][accepted],
+            batch=self._with_ids(kept, position[decoded.rows][taken]),
+            accepted=len(accepted),
+            lag_ms=np.where(verdict[taken] == LATE, met[taken] - at[taken], 0),
+            key=key if whole else key[taken],
+            id_hash=id_hash if whole else id_hash[taken],
+            position=position[decoded.rows][taken],
             watermark=int(self.watermark),
             counts=self.totals - before,
             rows={
                 "conservation": conservation,
-                **self._unknown(kept),
+                **self._unknown(kept.slice(0, len(accepted))),
                 **self._late(decoded, late, position, at),
                 **self._rejected(decoded, position),
             },
@@ -131,7 +139,14 @@ class Admit:
             return np.zeros(len(batch), np.bool_)
         return np.asarray(rule_bits([rule.predicate for rule in self.settings.filters], batch) != 0)
 
-    def _run(self, status: Any, event: Any, at: Any, clock: Any, id_hash: Any) -> pa.RecordBatch:
+    def _orders(self, batch: pa.RecordBatch, late: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which of the late events are orders, refunds or cancellations."""
+        if self.settings.orders is None or not len(late):
+            return late[:0]
+        bits = rule_bits(self.settings.orders.predicates, batch.take(late))
+        return np.asarray(late[bits != 0])
+
+    def _run(self, status: Any, event: Any, at: Any, clock: Any, id_hash: Any, met: Any) -> pa.RecordBatch:
         """The records in offset order; stops wherever too many ids are alive at the turn of a minute."""
         self.seen.reserve(len(at))
         minutes: list[NDArray[np.int64]] = []
@@ -143,7 +158,7 @@ class Admit:
             out_minutes = np.empty(room, np.int64)
             out_counts = np.empty((room, 6), np.int64)
             done, used = _admit(
-                status, event, at, clock, id_hash, done, state, self.counts, self.totals,
+                status, event, at, clock, id_hash, met, done, state, self.counts, self.totals,
                 out_minutes, out_counts, self.seen.entries, self.seen.sizes,
                 self.seen.window_ms, self.seen.ids_max, self.settings.allowed_lateness_ms,
             )  # fmt: skip
@@ -289,10 +304,12 @@ def _keys(sites, site, visitors, ids, id_offsets, lane, key, id_hash):  # type: 
 
 @njit(cache=True, nogil=True)
 def _admit(  # type: ignore[no-untyped-def]
-    status, event, at, clock, id_hash, first, state, counts, totals, out_minutes, out_counts,
+    status, event, at, clock, id_hash, met, first, state, counts, totals, out_minutes, out_counts,
     entries, sizes, window_ms, ids_max, lateness_ms,
 ):  # fmt: skip
-    """Judges records from `first`; returns (next record, finished minutes written)."""
+    """Judges records from `first`; returns (next record, finished minutes written). `met` gets the watermark
+    that a late event met.
+    """
     entries, sizes = borrowed(entries), borrowed(sizes)
     used = 0
     watermark = state[0]
@@ -308,6 +325,7 @@ def _admit(  # type: ignore[no-untyped-def]
                 what = DUPLICATE
             elif what == ACCEPTED and at[e] < watermark:
                 what = LATE
+                met[e] = watermark
             status[r] = what
         counts[RECEIVED] += 1
         counts[what] += 1

@@ -13,6 +13,7 @@ from pipeline.core.admit.admit import Admitted
 from pipeline.core.decode.columns import words
 from pipeline.core.decode.scan import STRING
 from pipeline.core.enrich.channels import channel
+from pipeline.core.enrich.intents import Intents, asked_for
 from pipeline.core.events import Events, Text
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
@@ -21,20 +22,24 @@ from pipeline.core.strings import string_buffers
 from pipeline.core.words import KINDS
 from schemas.events import ALWAYS, VIEWS
 from schemas.journeys import Journey
+from schemas.orders import Orders
 from schemas.predicates import fields_of
 
 
-def needed_fields(journeys: Sequence[Journey]) -> tuple[str, ...]:
-    """The canonical fields that sessions, views and these journeys ask for."""
+def needed_fields(journeys: Sequence[Journey], orders: Orders | None) -> tuple[str, ...]:
+    """The canonical fields that sessions, views, orders and these journeys ask for."""
     asked = {name for journey in journeys for rule in journey.rules for name in fields_of(rule.predicate)}
+    with_objects = [journey.objects for journey in journeys if journey.objects]
+    asked |= {name for one in (*with_objects, *([orders] if orders else [])) for name in asked_for(one)}
     return tuple(dict.fromkeys((*ALWAYS, *VIEWS, *sorted(asked))))
 
 
 class Enrich:
     """Makes `Events` of admitted batches, for the journeys of a deployment."""
 
-    def __init__(self, journeys: Sequence[Journey]) -> None:
+    def __init__(self, journeys: Sequence[Journey], orders: Orders | None) -> None:
         self.journeys = [(journey, [rule.predicate for rule in journey.rules]) for journey in journeys]
+        self.intents = Intents([journey.objects for journey in journeys if journey.objects], orders)
 
     def apply(self, admitted: Admitted, partition: int) -> Events:
         batch = admitted.batch
@@ -48,8 +53,9 @@ class Enrich:
             if not journey.is_stateless:
                 looking_back.append(holds)
         codes, known = _words(batch)
+        order, intent, detail = self.intents.of(batch)
         return Events(
-            at=batch.column("event_at").cast(pa.int64()).to_numpy(),
+            at=batch.column("event_at").cast(pa.int64()).to_numpy() + admitted.lag_ms,
             key=admitted.key,
             id_hash=admitted.id_hash,
             value_e4=batch.column("value").to_numpy(),
@@ -59,11 +65,15 @@ class Enrich:
             match=match,
             bits=np.stack(looking_back, axis=1) if looking_back else np.empty((n, 0), np.uint32),
             back=back,
+            order=order,
+            lag_ms=admitted.lag_ms,
+            intent=intent,
             words=codes,
             event_id=Text.of(batch.column("event_id")),
             visitor=Text.of(batch.column("visitor_id")),
             user=Text.of(batch.column("user_id")),
             url=Text.of(batch.column("url")),
+            detail=detail,
             known=known,
         )
 

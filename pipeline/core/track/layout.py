@@ -109,6 +109,22 @@ COUNT_OUT: Final = np.dtype(
     ]
 )
 
+INTENT: Final = np.dtype(
+    [
+        ("key", np.uint64),
+        ("h1", np.uint64),  # session_id; of what comes from outside a session: 0
+        ("h2", np.uint64),
+        ("at", np.int64),
+        ("started_at", np.int64),  # of the session
+        ("person", np.int64),
+        ("row", np.int32),  # the event; -1: a session was closed
+        ("context", np.int32),
+        ("seq", np.int32),  # where the event stands in its visitor's order
+        ("number", np.uint32),  # the how-manyth event of its session it is, from 1; 0: outside any
+    ]
+)
+"""An event that is an order or means something to objects, or the close of a session that had such events."""
+
 NO_DEADLINE: Final = np.uint32(0xFFFFFFFF)
 NEVER: Final = np.iinfo(np.int64).max
 NO_DUE: Final = np.uint32(0xFFFFFFFF)
@@ -128,6 +144,7 @@ FIRED_MAX: Final = 65_520
 SESSION_CLOSED: Final = 1
 SESSION_CONTINUATION: Final = 2
 SESSION_HAS_USER: Final = 4
+SESSION_MEANT: Final = 16  # an event of it meant something to objects
 SESSION_STALE: Final = 8  # events came that changed no stage, and no row tells of them yet
 
 VISIT_FIRED: Final = 1  # the timer of the current stage has fired
@@ -164,6 +181,7 @@ class Rules(NamedTuple):
     first: NDArray[np.int64]  # [J + 1] where those of each journey begin: none where each event alone tells
     column: NDArray[np.int64]  # [J] of Rows.bits
     mark: NDArray[np.int64]  # [J, 16] the note of when a stage was first entered, or -1
+    has_objects: NDArray[np.bool_]  # [J] then they say what is abandoned
 
 
 class Limits(NamedTuple):
@@ -200,13 +218,14 @@ DUE_BLOCK: Final = 256
 
 
 class Out(NamedTuple):
-    """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts."""
+    """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts, intents."""
 
     sessions: NDArray[np.void]  # SESSION_OUT
     visits: NDArray[np.void]  # VISIT_OUT[rows, J]
     transitions: NDArray[np.void]
     counts: NDArray[np.void]
+    intents: NDArray[np.void]  # INTENT
     sizes: NDArray[np.int64]
 
 
-OUT_SESSIONS, OUT_TRANSITIONS, OUT_COUNTS, OUT_COPIES = range(4)
+OUT_SESSIONS, OUT_TRANSITIONS, OUT_COUNTS, OUT_INTENTS, OUT_COPIES = range(5)

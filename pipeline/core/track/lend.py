@@ -36,6 +36,7 @@ def lend_rules(x):  # type: ignore[no-untyped-def]
         borrowed(x.first),
         borrowed(x.column),
         borrowed(x.mark),
+        borrowed(x.has_objects),
     )
 
 
@@ -46,5 +47,6 @@ def lend_out(x):  # type: ignore[no-untyped-def]
         borrowed(x.visits),
         borrowed(x.transitions),
         borrowed(x.counts),
+        borrowed(x.intents),
         borrowed(x.sizes),
     )

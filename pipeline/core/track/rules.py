@@ -23,7 +23,8 @@ def compile_rules(journeys: Sequence[Journey]) -> Rules:
             optional[j] |= stage.optional << stage.rank
             if stage.rank < journey.conversion:
                 abandon[j, stage.rank] = stage.abandon_after_ms or 0
-    return Rules(conversion, optional, abandon, *_looking_back(journeys))
+    has_objects = np.array([journey.objects is not None for journey in journeys])
+    return Rules(conversion, optional, abandon, *_looking_back(journeys), has_objects)
 
 
 def notes_of(rules: Rules) -> int:

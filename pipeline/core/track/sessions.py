@@ -32,7 +32,7 @@ def pass_time(slots, rules, out, slot, who, when):  # type: ignore[no-untyped-de
         visit = slots.visits[slot, j]
         rank = visit.ranks & 15
         is_left = 0 < rank < rules.conversion[j] and not visit.flags & VISIT_FIRED
-        if j == who or (who < 0 and is_left):
+        if j == who or (who < 0 and is_left and not rules.has_objects[j]):
             count_one(slots, out, j, rank, ABANDONED, when, visit.context)
     if who < 0:
         session.flags |= uint16(SESSION_CLOSED)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from numba import int64, uint8, uint16, uint32, uint64
 
 from pipeline.core.raw import inlined
-from pipeline.core.rows import CURRENCY, SITE
-from pipeline.core.track.emit import count, count_one, person_of
-from pipeline.core.track.identity import id_of
+from pipeline.core.rows import CURRENCY
+from pipeline.core.track.emit import count, count_one, person_of, session_id_of
 from pipeline.core.track.layout import (
     ADVANCE,
     ADVANCED,
@@ -24,12 +23,11 @@ from pipeline.core.track.layout import (
     REGRESS,
     SEQUENCE_MAX,
     SKIP,
-    TEXT_UNIT,
     VISIT_CONVERTED,
     VISIT_FIRED,
     VISIT_PATH_CUT,
 )
-from pipeline.core.track.slots import own_context, text_length, where
+from pipeline.core.track.slots import own_context, where
 
 
 @inlined
@@ -52,12 +50,7 @@ def _move(slots, rules, out, rows, row, slot, j, to_rank, kind, ids, scratch):  
 
     transition = out.transitions[out.sizes[OUT_TRANSITIONS]]
     out.sizes[OUT_TRANSITIONS] += 1
-    site = slots.contexts[session.context, SITE]
-    h1, h2 = id_of(
-        slots.heap, int64(session.visitor) * TEXT_UNIT + 4, text_length(slots.heap, session.visitor),
-        session.started_at, session.lane,
-        ids.site_bytes, ids.site_offsets[site], ids.site_offsets[site + 1], ids.scratch,
-    )  # fmt: skip
+    h1, h2 = session_id_of(slots, session, ids)
     transition.session_h1 = h1
     transition.session_h2 = h2
     transition.person = where(slots.heap, person_of(slots.heap, session))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numba import njit
@@ -40,6 +40,16 @@ def _power_of_two(least: int) -> int:
     return 1 << max(int(least) - 1, 1).bit_length()
 
 
+class Lodger(Protocol):
+    """Whoever else keeps codes of the shard's words."""
+
+    def words_used(self) -> NDArray[np.int32]:
+        """The words in use."""
+
+    def recode(self, codes: NDArray[np.int32]) -> None:
+        """The words have these new codes now, by the old ones."""
+
+
 class ShardState:
     """Open sessions of one shard in `slots`, and the words that they use.
 
@@ -52,6 +62,7 @@ class ShardState:
         self.words = words or Words()
         self._words_kept = len(self.words.known)
         self.slots = _empty(journeys, notes, 1024, 64)
+        self.lodgers: list[Lodger] = []
 
     @property
     def open_sessions(self) -> int:
@@ -80,7 +91,7 @@ class ShardState:
         text_bytes += TEXT_EXTRA_BYTES * n
         if self.slots.sizes[HEAP_USED] + text_bytes > len(self.slots.heap):
             self._grow_heap(text_bytes)
-        contexts = n * (1 + self.journeys)
+        contexts = n * (2 + self.journeys)
         if self.slots.sizes[CONTEXTS_USED] + contexts > len(self.slots.contexts):
             self._grow_contexts(contexts)
         if self.slots.sizes[AMOUNTS_USED] + n * self.journeys > len(self.slots.amounts):
@@ -161,13 +172,16 @@ class ShardState:
         n = int(self.slots.sizes[CONTEXTS_USED])
         self._grow_amounts(0)
         currency = self.slots.amounts["currency"][: int(s.sizes[AMOUNTS_USED])]
-        alive = np.unique(np.concatenate([[0], self.slots.contexts[:n].ravel(), currency]))
+        lodgers = [lodger.words_used() for lodger in self.lodgers]
+        alive = np.unique(np.concatenate([[0], self.slots.contexts[:n].ravel(), currency, *lodgers]))
         remap = np.zeros(len(self.words.known), np.int32)
         remap[alive] = np.arange(len(alive), dtype=np.int32)
         self.words = Words(self.words.known[code] for code in alive.tolist())
         self._words_kept = len(alive)
         self.slots.contexts[:n] = remap[self.slots.contexts[:n]]
         currency[:] = remap[currency]
+        for lodger in self.lodgers:
+            lodger.recode(remap)
         self.slots.context_index[:] = 0
         _file_contexts(self.slots.contexts, self.slots.context_index, n)
 

@@ -14,13 +14,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.core.events import Events, Slice, dump_events, gather, load_events, room
+from pipeline.core.events import TEXTS, Events, Slice, dump_events, gather, load_events, room
+from pipeline.core.orders.orders import REPEAT
 from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
 from pipeline.core.track import kernel
 from pipeline.core.track.due import next_due, set_due
 from pipeline.core.track.layout import (
     COUNT_OUT,
+    INTENT,
     OUT_COPIES,
+    OUT_INTENTS,
     SESSION_OUT,
     TRANSITION_OUT,
     VISIT_OUT,
@@ -28,8 +31,12 @@ from pipeline.core.track.layout import (
     Out,
     Rules,
 )
+from pipeline.core.track.objects.layout import PRODUCTS_MAX, Claimed
+from pipeline.core.track.objects.match import read_orders
+from pipeline.core.track.objects.objects import Intents, Objects, Spoken
 from pipeline.core.track.rules import notes_of
 from pipeline.core.track.state import ShardState
+from schemas.orders import PLACED
 
 ALL_TIME: int = np.iinfo(np.int64).max - 1
 """The watermark at the end of a replay: everything is past."""
@@ -56,6 +63,8 @@ class Emitted:
     visits: NDArray[np.void]  # VISIT_OUT[n, J]
     transitions: NDArray[np.void]  # TRANSITION_OUT
     counts: NDArray[np.void]  # COUNT_OUT
+    intents: NDArray[np.void]  # INTENT: orders, refunds and cancellations
+    claimed: Claimed  # what the placed orders among them were about
     events: Events  # that the transitions' rows point into
     state: ShardState
 
@@ -65,10 +74,15 @@ class Track:
     visitor's records may lie in any partition: then time is the least of all).
     """
 
-    def __init__(self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None) -> None:
+    def __init__(
+        self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None, objects: Sequence[Objects] = ()
+    ) -> None:
         self.rules = rules
+        self.objects = list(objects)
         self.limits = limits
         self.state = ShardState(len(rules.conversion), notes_of(rules))
+        self.state.lodgers = [*self.objects]
+        self.repeats = np.zeros(0, REPEAT)
         self.seen = seen
         self.held: Events | None = None
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
@@ -78,10 +92,17 @@ class Track:
     def held_events(self) -> int:
         return len(self.held) if self.held is not None else 0
 
-    def apply(self, slices: Sequence[Slice], watermarks: NDArray[np.int64]) -> Iterable[Emitted]:
+    def apply(
+        self,
+        slices: Sequence[Slice],
+        watermarks: NDArray[np.int64],
+        repeats: Sequence[NDArray[np.void]] = (),
+    ) -> Iterable[Emitted | Spoken]:
         """Takes in `slices`, applies what lies before `watermarks` (per lane, never falling) and lets
-        time pass. Each result must be used up before the next is asked for.
+        time pass. `repeats` are the orders before these that only repeat one; they may come before their
+        events. Each result must be used up before the next is asked for.
         """
+        self.repeats = np.concatenate([self.repeats, *repeats])
         assert (watermarks >= self.watermarks).all(), "a watermark never falls"
         passed = int(self.watermarks.min())
         self.watermarks = watermarks.copy()
@@ -91,10 +112,12 @@ class Track:
             while not done:
                 out, done = self._advance(batch, left, until)
                 yield from self._emit(out, batch)
+                yield from self._live(out, batch, int(until.min()) if done else LONG_AGO)
                 left = left[:0]
+        self.repeats = self.repeats[self.repeats["at"] >= watermarks.min()]
         self.state.tidy()
 
-    def tell(self, *, stale: bool = False) -> Iterable[Emitted]:
+    def tell(self, *, stale: bool = False) -> Iterable[Emitted | Spoken]:
         """The open sessions that have changed since a row told of them: by a start, a transition or a timer;
         with `stale` also those that have only had more events.
 
@@ -107,6 +130,8 @@ class Track:
             out = _out(kernel.EXPIRE_ROWS, 0, self.state.journeys)
             word = kernel.tell(self.state.slots, out, word, stale)
             yield from self._emit(out, nothing)
+        for objects in self.objects:
+            yield from objects.tell()
 
     def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
         """All events at hand as one batch in the shard's words, and the rows to apply, by visitor."""
@@ -120,10 +145,24 @@ class Track:
         waiting = np.flatnonzero(~ready)
         self.held = batch.take(waiting)
         order = np.flatnonzero(ready)
+        self._forget_repeats(batch, order)
         return batch, order[np.argsort(batch.key[order])]
 
     def _no_events(self) -> Events:
-        return room(0, self.state.journeys, int((self.rules.column >= 0).sum()), (0, 0, 0, 0), [""])
+        looking_back = int((self.rules.column >= 0).sum())
+        widths = (self.state.journeys, looking_back, int(self.rules.has_objects.sum()))
+        return room(0, widths, (0,) * len(TEXTS), [""])
+
+    def _forget_repeats(self, batch: Events, order: NDArray[np.int64]) -> None:
+        """A repeated order is an event like any other: no order, and it enters no stage."""
+        if not len(self.repeats):
+            return
+        placed = order[batch.order[order] == PLACED]
+        told = set(zip(self.repeats["partition"].tolist(), self.repeats["position"].tolist(), strict=True))
+        where = zip(batch.partition[placed].tolist(), batch.position[placed].tolist(), strict=True)
+        rows = placed[[at in told for at in where]]
+        for column in (batch.order, batch.match, batch.bits, batch.back):
+            column[rows] = 0
 
     def _recode(self, events: Events) -> tuple[list[str], NDArray[np.int32] | None]:
         if events.known is self.state.words.known:
@@ -158,7 +197,7 @@ class Track:
         """One call of the kernel; True with the last."""
         n, journeys = len(order), self.state.journeys
         slots = self.state.reserve(batch.key, order, batch.text_bytes if n else 0)
-        out = _out(2 * n + kernel.EXPIRE_ROWS, n * journeys, journeys)
+        out = _out(2 * n + kernel.EXPIRE_ROWS, n, journeys)
         site_bytes, site_offsets = self.state.words.utf8()
         longest = int(np.diff(site_offsets).max()) + _longest(batch.visitor.offsets) + 16
         ids = SessionIds(site_bytes, site_offsets, np.empty(longest, np.uint8))
@@ -171,16 +210,33 @@ class Track:
         return out, bool(done)
 
     def _emit(self, out: Out, events: Events) -> Iterable[Emitted]:
-        sessions, transitions, counts = out.sizes[:OUT_COPIES].tolist()
-        if sessions or counts:
+        sessions, transitions, counts, intents = out.sizes[:OUT_COPIES].tolist()
+        orders = _orders(out.intents[:intents], events)
+        if sessions or counts or len(orders):
             yield Emitted(
                 out.sessions[:sessions],
                 out.visits[:sessions],
                 out.transitions[:transitions],
                 out.counts[:counts],
+                orders,
+                _claimed(orders[events.order[orders["row"]] == PLACED], events),
                 events,
                 self.state,
             )
+
+    def _live(self, out: Out, events: Events, until: int) -> Iterable[Spoken]:
+        """What a call of the kernel means to the objects."""
+        if not self.objects:
+            return
+        rows = out.intents[: out.sizes[OUT_INTENTS]]
+        orders = np.flatnonzero(rows["row"] >= 0)
+        orders = orders[events.order[rows["row"][orders]] == PLACED]
+        order_of = np.full(len(rows), -1, np.int32)
+        order_of[orders] = np.arange(len(orders))
+        intents = Intents(rows, order_of, _claimed(rows[orders], events))
+        slots = self.state.slots
+        for objects in self.objects:
+            yield from objects.apply(intents, events, slots.contexts, slots.heap, self.state.words, until)
 
     def dump(self) -> dict[str, Any]:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
@@ -190,6 +246,8 @@ class Track:
             "seen": self.seen.dump() if self.seen else None,
             "watermarks": self.watermarks,
             "copies": self.copies,
+            "repeats": self.repeats,
+            "objects": [objects.dump() for objects in self.objects],
         }
 
     def load(self, dumped: dict[str, Any]) -> None:
@@ -205,6 +263,10 @@ class Track:
             self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
         self.watermarks = np.array(dumped["watermarks"])
         self.copies = dumped["copies"]
+        self.repeats = np.array(dumped["repeats"])
+        self.state.lodgers = [*self.objects]
+        for objects, own in zip(self.objects, dumped["objects"], strict=True):
+            objects.load(own)
 
 
 @njit(cache=True, nogil=True)
@@ -219,12 +281,29 @@ def _longest(offsets: NDArray[np.int32]) -> int:
     return int(np.diff(offsets).max()) if len(offsets) > 1 else 0
 
 
-def _out(sessions: int, transitions: int, journeys: int) -> Out:
+def _orders(intents: NDArray[np.void], events: Events) -> NDArray[np.void]:
+    """Those that are orders, refunds or cancellations."""
+    of_events = intents[intents["row"] >= 0]
+    return of_events[events.order[of_events["row"]] > 0]
+
+
+def _claimed(orders: NDArray[np.void], events: Events) -> Claimed:
+    """What these orders were about."""
+    n = len(orders)
+    claimed = Claimed(np.zeros(n, np.uint64), np.zeros((n, PRODUCTS_MAX), np.uint32), np.zeros(n, np.uint8))
+    if n:
+        read_orders(events.detail.offsets, events.detail.data, orders["row"].astype(np.int64), *claimed)
+    return claimed
+
+
+def _out(sessions: int, events: int, journeys: int) -> Out:
     """Room for so many rows. An event counts at most a timer or an end, and four more with its transition."""
+    transitions = events * journeys
     return Out(
         np.empty(sessions, SESSION_OUT),
         np.empty((sessions, journeys), VISIT_OUT),
         np.empty(transitions, TRANSITION_OUT),
         np.empty(6 * transitions + 2 * sessions * journeys, COUNT_OUT),
-        np.zeros(4, np.int64),
+        np.empty(events + sessions, INTENT),
+        np.zeros(5, np.int64),
     )

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS pathline.objects
     `session_id` FixedString(16),
     `object_id` FixedString(16),
     `chain_id` FixedString(16),
-    `number` UInt16,
+    `number` UInt32,
     `kind` LowCardinality(String),
     `stage` LowCardinality(String),
     `rank` UInt8,

@@ -1,0 +1,238 @@
+"""What becomes of abandoned objects: `(state, abandoned and orders, watermark) -> (state', outcomes)`.
+
+Recovered by an order within the window, expired without one, or void: a late order shows that it never was abandoned.
+By visitor; nothing here knows of sessions, so that it can go by person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.core.count.count import Increments
+from pipeline.core.facts.objects import as_word, at_ms, batch_of, details, ids, seconds
+from pipeline.core.follow import ring as rings
+from pipeline.core.follow.ring import BOUGHT, CHAIN, EVICTED, NEXT, OLDEST, STATES, Ring
+from pipeline.core.rows import CHANNEL, CURRENCY, DEVICE, SITE
+from pipeline.core.track.objects.layout import ABANDONED, MANY_PRODUCTS, Claimed
+from pipeline.core.track.objects.objects import Spoken
+from pipeline.core.track.track import Emitted
+from pipeline.core.words import Words
+from schemas.journeys import Journey
+from schemas.orders import PLACED
+from schemas.tables import OUTCOMES
+
+KEPT_MAX: Final = 1_000_000
+"""Abandoned chains that a shard remembers per journey: some 170 MB. Beyond it the oldest expire early, and say so."""
+WORDS_SLACK: Final = 1024
+
+
+class Abandoned(NamedTuple):
+    """Chains of one journey that a call of `track` abandoned; words are codes of `known`."""
+
+    journey: int
+    chains: NDArray[np.void]  # CHAIN
+    carts: NDArray[np.uint64]
+    products: NDArray[np.uint32]
+    known: list[str]
+
+
+class Bought(NamedTuple):
+    """Orders that a call of `track` applied, in its order."""
+
+    orders: NDArray[np.void]  # BOUGHT
+    claimed: Claimed
+    order_id: pa.Array
+    known: list[str]
+
+
+def abandoned_of(spoken: Spoken, ranks: NDArray[np.uint8], known: list[str]) -> Abandoned | None:
+    """The chains whose end this tells; `ranks` are the stages of kinds."""
+    index = np.flatnonzero(spoken.records["state"] == ABANDONED)
+    if not len(index):
+        return None
+    told, words = spoken.records[index], spoken.words[index]
+    chains = np.zeros(len(index), CHAIN)
+    chains["key"], chains["h1"], chains["h2"] = told["key"], told["chain_h1"], told["chain_h2"]
+    chains["chain_at"], chains["abandoned_at"] = told["chain_at"], told["abandoned_at"]
+    chains["site"], chains["device"], chains["channel"] = words[:, SITE], words[:, DEVICE], words[:, CHANNEL]
+    chains["rank"], chains["carts"] = ranks[told["kind"]], told["carts"]
+    chains["products"] = np.where(told["flags"] & MANY_PRODUCTS, 0, told["products"])
+    return Abandoned(spoken.journey, chains, spoken.carts[index], spoken.products[index], known)
+
+
+def bought_of(emitted: Emitted) -> Bought | None:
+    """The orders that this tells of."""
+    events = emitted.events
+    told = emitted.intents[events.order[emitted.intents["row"]] == PLACED]
+    if not len(told):
+        return None
+    row = told["row"]
+    orders = np.zeros(len(told), BOUGHT)
+    orders["key"], orders["at"] = told["key"], told["at"]
+    orders["happened_at"] = told["at"] - events.lag_ms[row]
+    orders["value_e4"], orders["currency"] = events.value_e4[row], events.words[row, CURRENCY]
+    return Bought(orders, emitted.claimed, details(events, row)[0], events.known)
+
+
+class Follow:
+    """One shard's abandoned chains."""
+
+    def __init__(self, journeys: Sequence[Journey], kept_max: int = KEPT_MAX) -> None:
+        self._journeys = journeys
+        self.kept_max = kept_max
+        self.words = Words()
+        self.rings = {j: rings.empty(64) for j, journey in enumerate(journeys) if journey.objects}
+
+    @property
+    def remembered(self) -> int:
+        """Chains in memory."""
+        return sum(int(ring.sizes[NEXT] - ring.sizes[OLDEST]) for ring in self.rings.values())
+
+    @property
+    def evicted(self) -> int:
+        """Chains that expired early, because too many were remembered."""
+        return sum(int(ring.sizes[EVICTED]) for ring in self.rings.values())
+
+    def apply(
+        self, abandoned: Sequence[Abandoned], bought: Sequence[Bought], watermark: int
+    ) -> tuple[list[pa.RecordBatch], list[Increments]]:
+        """Rows of `outcomes`, and what they count."""
+        rows: list[pa.RecordBatch] = []
+        counted: list[Increments] = []
+        orders, claimed, order_id = self._orders(bought)
+        for j in self.rings:
+            mine = [part for part in abandoned if part.journey == j]
+            found = self._apply(j, mine, orders, claimed, watermark)
+            outcomes, counts = found.sizes.tolist()
+            if outcomes:
+                rows.append(self._rows(j, found.outcomes[:outcomes], order_id))
+            if counts:
+                counted.append(Increments(found.counts[:counts], self.words.known))
+        self._forget_words()
+        return rows, counted
+
+    def _apply(
+        self, j: int, parts: list[Abandoned], orders: NDArray[np.void], claimed: Claimed, watermark: int
+    ) -> rings.Found:
+        objects = self._journeys[j].objects
+        assert objects is not None
+        chains, carts, products = self._sorted(parts)
+        if len(chains):
+            self._grow(j, len(chains))
+        ring = self.rings[j]
+        found = rings.room(2 * (len(chains) + int(ring.sizes[NEXT] - ring.sizes[OLDEST])))
+        rings.apply(
+            ring, found, chains, carts, products, orders, (claimed.cart, claimed.products), claimed.known,
+            objects.recovery_window_ms, j, self.kept_max, watermark,
+        )  # fmt: skip
+        return found
+
+    def _sorted(self, parts: list[Abandoned]) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]]:
+        """The chains by time, in the words of this state."""
+        empty = rings.empty(0)
+        if not parts:
+            return empty.chains, empty.carts, empty.products
+        chains = np.concatenate([self._recoded(part) for part in parts])
+        order = np.lexsort((chains["h2"], chains["h1"], chains["abandoned_at"]))
+        carts = np.concatenate([part.carts for part in parts])[order]
+        return chains[order], carts, np.concatenate([part.products for part in parts])[order]
+
+    def _recoded(self, part: Abandoned) -> NDArray[np.void]:
+        for name in ("site", "device", "channel"):
+            part.chains[name] = self._codes(part.chains[name], part.known)
+        return part.chains
+
+    def _codes(self, codes: NDArray[np.int32], known: list[str]) -> NDArray[np.int32]:
+        used, local = np.unique(codes, return_inverse=True)
+        return self.words.codes([known[code] for code in used.tolist()])[local.reshape(-1)]
+
+    def _orders(self, bought: Sequence[Bought]) -> tuple[NDArray[np.void], Claimed, pa.Array]:
+        """All orders by time, as they came at one and the same."""
+        if not bought:
+            nothing = Claimed(np.empty(0, np.uint64), np.empty((0, 16), np.uint32), np.empty(0, np.uint8))
+            return np.empty(0, BOUGHT), nothing, pa.array([], pa.string())
+        for part in bought:
+            part.orders["currency"] = self._codes(part.orders["currency"], part.known)
+        orders = np.concatenate([part.orders for part in bought])
+        order = np.argsort(orders["at"], kind="stable")
+        columns = zip(*(part.claimed for part in bought), strict=True)
+        claimed = Claimed(*(np.concatenate(column)[order] for column in columns))
+        ids = pa.concat_arrays([part.order_id for part in bought]).take(pa.array(order))
+        return orders[order], claimed, ids
+
+    def _grow(self, j: int, more: int) -> None:
+        """Room for `more` chains, up to the cap."""
+        old = self.rings[j]
+        need = min(int(old.sizes[NEXT] - old.sizes[OLDEST]) + more, self.kept_max)
+        if need <= len(old.chains):
+            return
+        self.rings[j] = _laid_out(self._alive(old), old.sizes, 1 << (2 * need - 1).bit_length())
+
+    @staticmethod
+    def _alive(ring: Ring) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]]:
+        """The chains from the oldest on."""
+        places = np.arange(ring.sizes[OLDEST], ring.sizes[NEXT]) & (len(ring.chains) - 1)
+        return ring.chains[places], ring.carts[places], ring.products[places]
+
+    def _rows(self, j: int, told: NDArray[np.void], order_id: pa.Array) -> pa.RecordBatch:
+        n, known, journey = len(told), self.words.known, self._journeys[j]
+        ordered = pa.array(np.where(told["order"] >= 0, told["order"], 0), mask=told["order"] < 0)
+        columns = {
+            "site": as_word(told["site"], known),
+            "journey": as_word(np.zeros(n, np.int32), [journey.name]),
+            "journey_version": pa.array(np.full(n, journey.version, np.uint16)),
+            "chain_id": ids(told, ""),
+            "time": seconds(told["abandoned_at"]),
+            "state": as_word(told["state"], STATES),
+            "resolved_at": at_ms(told["resolved_at"]),
+            "order_id": order_id.take(ordered).fill_null(""),
+            "recovered_value_e4": pa.array(told["value_e4"]),
+            "currency": as_word(told["currency"], known),
+            "is_evicted": pa.array(told["is_evicted"] != 0),
+            "version": pa.array(told["version"]),
+        }
+        return batch_of(columns, OUTCOMES)
+
+    def _forget_words(self) -> None:
+        """Drops the words of chains that are forgotten, when they have become many."""
+        if len(self.words.known) > 4 * (self.remembered + WORDS_SLACK):
+            self.load(self.dump())
+
+    def dump(self) -> dict[str, Any]:
+        """State for a snapshot: what is remembered, and the words that it uses."""
+        dumped = {}
+        fresh = Words()
+        for j, ring in self.rings.items():
+            chains, carts, products = self._alive(ring)
+            for name in ("site", "device", "channel"):
+                used, local = np.unique(chains[name], return_inverse=True)
+                words = fresh.codes([self.words.known[code] for code in used.tolist()])
+                chains[name] = words[local.reshape(-1)] if len(chains) else chains[name]
+            dumped[str(j)] = {"chains": chains, "carts": carts, "products": products, "sizes": ring.sizes}
+        return {"rings": dumped, "words": fresh.known}
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Goes on from what `dump` wrote."""
+        self.words = Words(dumped["words"])
+        for name, own in dumped["rings"].items():
+            alive = (np.array(own["chains"]), np.array(own["carts"]), np.array(own["products"]))
+            capacity = 1 << max(2 * len(alive[0]) - 1, 63).bit_length()
+            self.rings[int(name)] = _laid_out(alive, np.array(own["sizes"]), capacity)
+
+
+def _laid_out(
+    alive: tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]], sizes: NDArray[np.int64], capacity: int
+) -> Ring:
+    """A ring of this capacity with these chains."""
+    ring = rings.empty(capacity)
+    ring.sizes[:] = sizes
+    places = np.arange(sizes[OLDEST], sizes[NEXT]) & (capacity - 1)
+    ring.chains[places], ring.carts[places], ring.products[places] = alive
+    rings.file_all(ring)
+    return ring

@@ -1,0 +1,1 @@
+"""Which record is the order, and which only repeat it."""
