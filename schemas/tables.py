@@ -281,6 +281,8 @@ ORDER_CHANGES: Final = _schema(
     ("site", WORD),
     ("order_id", pa.string()),
     ("change_id", pa.string()),  # the id of the event that said so
+    ("partition", pa.int32()),  # where that lay, and where in it: two copies are two rows, and one in the view
+    ("position", pa.int64()),
     ("kind", WORD),  # refunded cancelled
     ("at", AT),
     ("value_e4", pa.int64()),  # 0: all of it
@@ -330,5 +332,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "participations": ("site", "journey", "journey_version", "time", "session_id", "chain_id"),
     "outcomes": ("site", "journey", "journey_version", "time", "chain_id"),
     "orders": ("site", "time", "order_id"),
-    "order_changes": ("site", "order_id", "change_id"),
+    "order_changes": ("site", "order_id", "change_id", "at", "partition", "position"),
 }

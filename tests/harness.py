@@ -207,7 +207,7 @@ class Core:
     def advance(self, to: Any) -> None:
         """The shards take what waits at their doors, and time passes."""
         repeats: dict[int, Any] = {}
-        if self.settings.orders is not None:
+        if self.settings.orders is not None or any(journey.objects for journey in self.journeys):
             decided = self.orders.apply(self.claimed, int(to.min()))
             repeats, to = decided.repeats, np.full_like(to, decided.watermark)
         self.claimed = []

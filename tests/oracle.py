@@ -85,7 +85,7 @@ def final_rows(
         home = partition if settings.partitioned_by == "visitor" else -1
         for event in events:
             visitors[home, event["site"], event["visitor_id"]].append(event)
-    if settings.orders is not None:  # they need the time of all partitions, and so does who waits for them
+    if settings.orders is not None or any(journey.objects for journey in journeys):  # they need the time of all partitions, and so does who waits for them
         watermarks = dict.fromkeys(watermarks, min(watermarks.values(), default=-inf)) | {
             -1: max(watermarks.values(), default=-inf)
         }

@@ -63,7 +63,8 @@ def write_order(event: Row, session: Session | None, rows: Rows) -> None:
     common |= {"value_e4": event["value"], "currency": event["currency"], "is_late": event["is_late"]}
     if event["order"] != PLACED:
         kind = ORDER_KINDS[event["order"] - 1]
-        rows.order_changes.append(common | {"change_id": event["event_id"], "kind": kind})
+        rows.order_changes.append(common | {"change_id": event["event_id"], "kind": kind}
+            | {"partition": event["partition"], "position": event["position"]})
         return
     who = event["user_id"] or event["visitor_id"]
     rows.orders.append(
@@ -97,6 +98,7 @@ class Thing:
     products: list[str]
     value: int
     cart_id: str
+    currency: str = ""
     state: str = "open"
     deadline_at: int = 0
     abandoned_at: int = 0
@@ -241,6 +243,7 @@ class Life:
         old.state, old.resolved_at, old.successor = "superseded", event["at"], thing
         old.version += 1
         thing.products, thing.value, thing.cart_id = list(old.products), old.value, old.cart_id
+        thing.currency = old.currency
         chain.things.append(thing)
         self.learn(chain, session, event, kind)
 
@@ -288,7 +291,7 @@ class Life:
         if value <= 0:
             return
         if chain.currency is None and not removes and kind == thing.kind:
-            chain.currency = event["currency"]
+            chain.currency = thing.currency = event["currency"]
         if event["currency"] != chain.currency:
             return
         if removes and thing.kind == CART:
@@ -427,7 +430,7 @@ class Life:
                 "cart_id": thing.cart_id,
                 "products": thing.products,
                 "value_e4": thing.value,
-                "currency": chain.currency or "",
+                "currency": thing.currency,
                 "version": thing.version,
             }
             self.rows.objects.append(row | thing.dims)

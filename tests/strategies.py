@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from schemas.entries import Entry
 from schemas.journeys import Journey, Regress, Stage
+from schemas.objects import BROWSE, CART, CHECKOUT, PAYMENT, Object, Objects, Timing
+from schemas.orders import Orders
 from schemas.predicates import All, Compare, Predicate
 from tests.oracle import Settings
 from tests.oracle_walk import MINUTE, Row
@@ -33,6 +35,13 @@ class Stream:
     batches: list[tuple[int, int]]
 
 
+def on(*events: str) -> Predicate:
+    return Compare("event", "in", events)
+
+
+ORDERS = Orders(placed=on("order", "buy_now"), refunded=on("undo"), cancelled=on("other"))
+
+
 def settings() -> st.SearchStrategy[Settings]:
     """Settings as the oracle takes them, mostly the defaults."""
     return st.builds(
@@ -45,11 +54,8 @@ def settings() -> st.SearchStrategy[Settings]:
         split_at_midnight=st.booleans(),
         split_on_campaign=st.booleans(),
         end=st.sampled_from(["replay", "drained"]),
+        orders=st.sampled_from([None, ORDERS, ORDERS]),
     )
-
-
-def on(*events: str) -> Predicate:
-    return Compare("event", "in", events)
 
 
 RULES: tuple[Predicate, ...] = (
@@ -79,6 +85,30 @@ def entries(draw: st.DrawFn, stages: int, rule: Predicate) -> tuple[Entry, ...]:
 
 
 @st.composite
+def objects(draw: st.DrawFn, stages: int) -> Objects:
+    """Some kinds with overlapping conditions, deadlines and windows short and long."""
+    rank = st.integers(1, stages)
+    conditions = {
+        BROWSE: [on("view"), on("view", "gift")],
+        CART: [on("cart"), on("cart", "gift")],
+        CHECKOUT: [on("share"), on("share", "cart")],
+        PAYMENT: [on("pay"), on("pay", "view")],
+    }
+    kinds = draw(st.lists(st.sampled_from([*conditions]), min_size=1, unique=True))
+    made = []
+    for kind in sorted(kinds):
+        abandon_ms = draw(st.sampled_from([5 * MINUTE, 10 * MINUTE, GAP, 60 * MINUTE]))
+        timing = Timing(abandon_ms, draw(st.sampled_from([None, abandon_ms // 2, abandon_ms - 1])))
+        removes = draw(st.sampled_from([None, on("gift")])) if kind == CART else None
+        when = draw(st.sampled_from(conditions[kind]))
+        made.append(Object(kind, draw(rank), when, removes, Timing() if kind == BROWSE else timing))
+    withdrawn = draw(st.sampled_from([None, on("emptied"), on("emptied", "undo")]))
+    window_ms = draw(st.sampled_from([10 * MINUTE, GAP, 7 * 24 * 60 * MINUTE]))
+    own = {one.kind: Timing(2 * MINUTE) for one in made if one.kind > BROWSE}
+    return Objects(tuple(made), withdrawn, window_ms, draw(st.sampled_from([{}, {"other": own}])))
+
+
+@st.composite
 def journeys(draw: st.DrawFn) -> tuple[Journey, ...]:
     """One to three journeys whose rules overlap, with timers short, long, and as long as the gap."""
     made = []
@@ -87,20 +117,21 @@ def journeys(draw: st.DrawFn) -> tuple[Journey, ...]:
         conversion = draw(st.sampled_from([len(rules), max(1, len(rules) - 1), 1]))
         timers = st.sampled_from([None, None, 5 * MINUTE, 10 * MINUTE, GAP, 60 * MINUTE])
         looks_back = draw(st.booleans())
+        own = draw(st.one_of(st.none(), objects(len(rules))))
         stages = tuple(
             Stage(
                 f"s{rank}",
                 rank,
                 draw(st.booleans()),
                 draw(entries(len(rules), rule)) if looks_back else (Entry(rule),),
-                draw(timers) if rank < conversion else None,
+                draw(timers) if rank < conversion and own is None else None,
             )
             for rank, rule in enumerate(rules, start=1)
         )
         evidence = st.sampled_from([on("emptied", "undo"), on("undo"), on("view")])
         back = st.builds(Regress, st.integers(1, max(1, len(rules) - 1)), evidence)
         regress = tuple(draw(st.lists(back, max_size=2))) if len(rules) > 1 else ()
-        made.append(Journey(f"j{number}", 1 + number, "visitor", stages, conversion, regress))
+        made.append(Journey(f"j{number}", 1 + number, "visitor", stages, conversion, regress, own))
     return tuple(made)
 
 
@@ -124,6 +155,9 @@ WORDS: dict[str, st.SearchStrategy[Any]] = {
     "currency": st.sampled_from(["EUR", "USD"]),
     "value": st.sampled_from([0, 1, 500_000, 500_001, 10**12]),
     "passive": st.just(True),
+    "cart_id": st.sampled_from(["c1", "c1", "c2", "ç", "c4", "c5", "c6"]),
+    "order_id": st.sampled_from(["o1", "o2", "ö"]),
+    "products": st.sampled_from([["p1"], ["p2"], ["p1", "p3"], ["", "p4", "p4"], [f"q{n}" for n in range(17)], []]),
 }
 
 
@@ -136,7 +170,7 @@ def events(draw: st.DrawFn, at: int) -> Row:
         "visitor_id": draw(st.sampled_from(["a"] * 5 + ["b", "visitor-ç"])),
         "site": draw(st.sampled_from(["shop"] * 7 + ["other"])),
     }
-    for name in draw(st.lists(st.sampled_from(list(WORDS)), max_size=4, unique=True)):
+    for name in draw(st.lists(st.sampled_from(list(WORDS)), max_size=5, unique=True)):
         event[name] = draw(WORDS[name])
     identity = draw(st.sampled_from(["none", "few", "few", "own", "own"]))
     if identity == "few":  # often the same one: ties are broken by it, and it makes duplicates

@@ -125,6 +125,7 @@ class FactTables:
             journey=np.array([names.index(journey.name) for journey in journeys], np.int32),
             version=np.array([journey.version for journey in journeys], np.uint16),
             conversion=np.array([journey.conversion for journey in journeys], np.uint8),
+            has_objects=np.array([journey.objects is not None for journey in journeys]),
         )
         self._fixed = {
             "stage": _array(stages),

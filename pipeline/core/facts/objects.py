@@ -151,6 +151,8 @@ def order_changes(emitted: Emitted) -> pa.RecordBatch | None:
         "site": as_word(events.words[row, SITE], events.known),
         "order_id": details(events, row)[0],
         "change_id": events.event_id.arrow().take(pa.array(row)),
+        "partition": pa.array(events.partition[row]),
+        "position": pa.array(events.position[row]),
         "kind": as_word(events.order[row], ["", *ORDER_KINDS]),
         "at": at_ms(told["at"] - events.lag_ms[row]),
         "value_e4": pa.array(events.value_e4[row]),

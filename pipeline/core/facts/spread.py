@@ -39,6 +39,7 @@ class Stages(NamedTuple):
     journey: NDArray[np.int32]  # [J] code of a journey's name
     version: NDArray[np.uint16]  # [J]
     conversion: NDArray[np.uint8]  # [J] rank
+    has_objects: NDArray[np.bool_]  # [J] then their end says what was abandoned
 
 
 @njit(nogil=True, forceinline=True)
@@ -125,13 +126,15 @@ V_FURTHEST_RANK, V_RANK = range(2)
 
 
 @njit(nogil=True, forceinline=True)
-def _outcome(session, visit):  # type: ignore[no-untyped-def]
-    """How a journey of a session stands, without objects: open until the session is closed."""
+def _outcome(session, visit, has_objects):  # type: ignore[no-untyped-def]
+    """How a journey of a session stands by itself: open until the session is closed. Where there are objects a
+    table of their own says whether they were abandoned.
+    """
     if visit.flags & VISIT_CONVERTED:
         return CONVERTED
     if not session.flags & SESSION_CLOSED:
         return OPEN
-    if visit.flags & VISIT_FIRED or visit.furthest > 1:
+    if not has_objects and (visit.flags & VISIT_FIRED or visit.furthest > 1):
         return ABANDONED
     return BOUNCED if session.events == 1 else BROWSED
 
@@ -156,7 +159,7 @@ def spread_visits(sessions, visits, contexts, rules, known, paths, lists, out): 
     index, steps = borrowed(paths.places), borrowed(paths.bits)
     walked, walks = borrowed(paths.journey), borrowed(paths.used)
     stage, journey, version = borrowed(rules.stage), borrowed(rules.journey), borrowed(rules.version)
-    conversion = borrowed(rules.conversion)
+    conversion, has_objects = borrowed(rules.conversion), borrowed(rules.has_objects)
     i64, i32, u16 = borrowed(out.i64), borrowed(out.i32), borrowed(out.u16)
     u8, bits = borrowed(out.u8), borrowed(out.bits)
     v = 0
@@ -171,7 +174,7 @@ def spread_visits(sessions, visits, contexts, rules, known, paths, lists, out): 
             deadline_at = int64(0)
             if visit.deadline_ms != NO_DEADLINE:
                 deadline_at = session.started_at + int64(visit.deadline_ms)
-            outcome = _outcome(session, visit)
+            outcome = _outcome(session, visit, has_objects[j])
             left_by, left_at = _left(session, visit, conversion[j], entered_at, deadline_at)
             i64[V_ENTERED, v] = entered_at
             i64[V_LEFT, v] = left_at

@@ -114,6 +114,8 @@ CREATE TABLE IF NOT EXISTS pathline.order_changes
     `site` LowCardinality(String),
     `order_id` String,
     `change_id` String,
+    `partition` Int32,
+    `position` Int64,
     `kind` LowCardinality(String),
     `at` DateTime64(3, 'UTC'),
     `value_e4` Int64,
@@ -122,5 +124,5 @@ CREATE TABLE IF NOT EXISTS pathline.order_changes
     `written_at` DateTime('UTC') DEFAULT now()
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (site, order_id, change_id)
+ORDER BY (site, order_id, change_id, at, partition, position)
 COMMENT 'Refunds and cancellations; final when they appear'
