@@ -1,6 +1,6 @@
 """The whole way of an event, in order. Each step has the word that docs, metrics and tests use.
 
-    read · decode · admit → enrich → route → track → count → write
+    read · decode · admit → enrich → route → orders → track → follow → count → write
 
 The first three share one state per source partition and run inside the input (`runtime/intake.py`). With
 `--store-events` the events are rows as well, after `enrich` and beside the way.
@@ -12,22 +12,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import bytewax.operators as op
+import numpy as np
 from bytewax.dataflow import Dataflow
 
 from pipeline.core.count.count import Count
 from pipeline.core.enrich.enrich import Enrich
 from pipeline.core.events import Events
-from pipeline.core.facts.facts import FactTables
+from pipeline.core.facts.tables import Tables
+from pipeline.core.follow.follow import Follow
+from pipeline.core.orders.orders import CLAIM, Orders, claims
 from pipeline.core.route import route
 from pipeline.core.stored import StoredEvents
 from pipeline.core.track.track import Track
 from pipeline.runtime.intake import Arrived, Intake
 from pipeline.runtime.output import Output
 from pipeline.runtime.placing import shard_key
-from pipeline.runtime.shards import Counted, CountLogic, Fact, Routed, Time, TrackLogic
+from pipeline.runtime.shards import (
+    Claims,
+    Counted,
+    CountLogic,
+    Fact,
+    FollowLogic,
+    OrdersLogic,
+    Routed,
+    Time,
+    Tracked,
+    TrackLogic,
+)
 from pipeline.runtime.steps import step
 
 __all__ = ["Dataflow", "Parts", "build"]
+
+NO_CLAIMS = np.zeros(0, CLAIM)
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,9 @@ class Parts:
     enrich: Enrich
     time: Time
     track: Callable[[], Track]
-    facts: FactTables
+    tables: Tables
+    orders: Callable[[], Orders] | None  # None: no event is an order, and no journey has objects
+    follow: Callable[[], Follow]
     count: Callable[[int], Count]
     output: Output
     stored: StoredEvents | None  # None: events are not kept
@@ -62,6 +80,12 @@ def build(parts: Parts) -> Dataflow:
             for shard, piece in zip(shards, pieces, strict=True)
         ]
 
+    def claimed(item: tuple[Arrived, Events | None]) -> tuple[str, Claims]:
+        arrived, events = item
+        with step("orders"):
+            own = claims(events, parts.time.shards_of(arrived.partition)) if events else NO_CLAIMS
+        return "orders", Claims(arrived.partition, arrived.watermark, arrived.finished, own)
+
     def set_aside(arrived: Arrived) -> list[tuple[str, Fact]]:
         rows = arrived.admitted.rows if arrived.admitted else {}
         return [(str(arrived.partition), Fact(table, batch)) for table, batch in rows.items()]
@@ -78,14 +102,24 @@ def build(parts: Parts) -> Dataflow:
     arrived = op.input("intake", flow, parts.intake)
     events = op.map("enrich", arrived, enriched)
     shards = op.flat_map("route", events, routed)
+    orders = parts.orders
+    if orders is not None:
+        claims_ = op.map("claims", events, claimed)
+        decided = op.stateful_batch("orders", claims_, lambda state: OrdersLogic(orders(), parts.time, state))
+        shards = op.merge("decided", shards, op.map("verdicts", decided, lambda item: item[1]))
     tracked = op.stateful_batch(
-        "track", shards, lambda state: TrackLogic(parts.track(), parts.facts, parts.time, state)
+        "track",
+        shards,
+        lambda state: TrackLogic(parts.track(), parts.tables, parts.time, orders is not None, state),
     )
-    counted = op.filter_map("counted", tracked, lambda item: item if isinstance(item[1], Counted) else None)
+    happened = op.filter("happened", tracked, lambda item: isinstance(item[1], Tracked))
+    followed = op.stateful_batch("follow", happened, lambda state: FollowLogic(parts.follow(), state))
+    counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
     facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))
+    outcomes = op.filter("outcomes", followed, lambda item: isinstance(item[1], Fact))
     others = op.flat_map("set_aside", arrived, set_aside)
-    rows = [facts, counts, others]
+    rows = [facts, outcomes, counts, others]
     if parts.stored is not None:
         rows.append(op.flat_map("store", events, kept))
     op.output("write", op.merge("rows", *rows), parts.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,11 +15,14 @@ from pipeline.core.admit.unknown import names_asked_for
 from pipeline.core.count.count import Count
 from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
-from pipeline.core.facts.facts import FactTables
+from pipeline.core.facts.tables import Tables
+from pipeline.core.follow.follow import Follow
+from pipeline.core.orders.orders import Orders
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import FORMAT
 from pipeline.core.stored import STORED_FIELDS, StoredEvents
 from pipeline.core.track.layout import Limits
+from pipeline.core.track.objects.objects import Objects
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
 from pipeline.flow import Dataflow, Parts, build
@@ -54,6 +57,11 @@ class Plan:
     @property
     def deployment(self) -> Deployment:
         return Deployment(self.state.id, self.settings.shards, FORMAT)
+
+    @property
+    def waits_for_orders(self) -> bool:
+        """Whether `track` must know which orders are repeats, or go by the time of all partitions."""
+        return self.mapping.orders is not None or any(journey.objects for journey in self.journeys)
 
     @property
     def lanes_per_partition(self) -> bool:
@@ -174,18 +182,26 @@ def parts(plan: Plan) -> Parts:
     def track() -> Track:
         copies = partitions > 1 and not plan.lanes_per_partition
         seen = Seen(settings.dedup_window_ms, settings.dedup_ids_max) if copies else None
-        return Track(rules, limits, time.lanes, seen)
+        return Track(rules, limits, time.lanes, seen, _objects(journeys))
 
     return Parts(
         intake=_intake(plan),
-        enrich=Enrich(journeys),
+        enrich=Enrich(journeys, plan.mapping.orders),
         time=time,
         track=track,
-        facts=FactTables(journeys),
+        tables=Tables(journeys),
+        orders=Orders if plan.waits_for_orders else None,
+        follow=partial(Follow, journeys),
         count=partial(Count, journeys),
         output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
         stored=StoredEvents([path.name for path in settings.input]) if settings.store_events else None,
     )
+
+
+def _objects(journeys: Sequence[Journey]) -> list[Objects]:
+    """Those of the journeys that have some; their intents are columns in this order."""
+    numbered = [(j, journey) for j, journey in enumerate(journeys) if journey.objects]
+    return [Objects(journey, j, column) for column, (j, journey) in enumerate(numbered)]
 
 
 def _single_writer(settings: Settings) -> bool:
@@ -205,7 +221,8 @@ def _intake(plan: Plan) -> Intake:
         settings.dedup_window_ms,
         settings.dedup_ids_max,
         plan.mapping.filters,
-        names_asked_for(plan.journeys),
+        names_asked_for(plan.journeys, plan.mapping.orders),
+        plan.mapping.orders,
     )
     bounds = TimeBounds(plan.state.as_of_ms)
 
@@ -235,7 +252,7 @@ def _intake(plan: Plan) -> Intake:
 def _needed(plan: Plan) -> tuple[str, ...]:
     """The fields that decide: those of sessions, views and journeys, and those that filters look at."""
     asked = {name for rule in plan.mapping.filters for name in fields_of(rule.predicate)}
-    return (*needed_fields(plan.journeys), *sorted(asked))
+    return (*needed_fields(plan.journeys, plan.mapping.orders), *sorted(asked))
 
 
 def dataflow(plan: Plan) -> Dataflow:

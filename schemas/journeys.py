@@ -195,7 +195,9 @@ def _check_timers(
             message = f"'{stage.name}' is the conversion: whoever reached it cannot abandon it"
             document.problem(line, message, "leave abandon_after out")
         elif "objects" in entries:
-            message = f"'{stage.name}' has a timer, and the journey has objects: one visit would be abandoned twice"
+            message = (
+                f"'{stage.name}' has a timer, and the journey has objects: one visit would be abandoned twice"
+            )
             document.problem(line, message, "put abandon_after to the object that stands for the stage")
 
 

@@ -45,7 +45,16 @@ REST: Final = "rest"
 """A path of one key that is called so is written as a list: [rest]."""
 
 _FOLDER: Final = "mappings"
-_KEYS: Final = ("mapping", "fields", "event_names", "time", "passive_events", "filters", "orders", "properties")
+_KEYS: Final = (
+    "mapping",
+    "fields",
+    "event_names",
+    "time",
+    "passive_events",
+    "filters",
+    "orders",
+    "properties",
+)
 _NEEDED: Final = ("event_at", "visitor_id", "event")
 
 

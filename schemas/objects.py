@@ -57,6 +57,12 @@ class Objects:
     recovery_window_ms: int
     by_site: dict[str, dict[int, Timing]]
 
+    @property
+    def predicates(self) -> tuple[Predicate, ...]:
+        """All conditions."""
+        asked = [one.when for one in self.kinds] + [one.removes for one in self.kinds if one.removes]
+        return (*asked, *([self.withdrawn] if self.withdrawn else []))
+
     def timing(self, kind: int, site: str) -> Timing:
         """The deadlines of a kind on a site."""
         common = next(one.timing for one in self.kinds if one.kind == kind)
@@ -117,7 +123,9 @@ def _timing(document: Document, entries: Mapping[str, Node], common: Timing) -> 
     abandon_ms, risk_ms = timing.abandon_after_ms, timing.at_risk_after_ms
     if entries and abandon_ms and risk_ms and risk_ms >= abandon_ms:
         line = next(entries[key].line for key in reversed(_DEADLINES) if key in entries)
-        document.problem(line, "at_risk_after is not before abandon_after", "what is abandoned is not at risk")
+        document.problem(
+            line, "at_risk_after is not before abandon_after", "what is abandoned is not at risk"
+        )
     return timing
 
 

@@ -281,7 +281,10 @@ ORDER_CHANGES: Final = _schema(
     ("site", WORD),
     ("order_id", pa.string()),
     ("change_id", pa.string()),  # the id of the event that said so
-    ("partition", pa.int32()),  # where that lay, and where in it: two copies are two rows, and one in the view
+    (
+        "partition",
+        pa.int32(),
+    ),  # where that lay, and where in it: two copies are two rows, and one in the view
     ("position", pa.int64()),
     ("kind", WORD),  # refunded cancelled
     ("at", AT),

@@ -29,9 +29,13 @@ def as_tables(rows: Rows) -> Tables:
         "rejected": {key: {} for key in rows.rejected},
         "copies": {(): {"count": len(rows.copies)}},
         "orders": by_key(rows.orders, ("site", "order_id", "at")),
-        "order_changes": by_key(rows.order_changes, ("site", "order_id", "change_id", "at", "partition", "position")),
+        "order_changes": by_key(
+            rows.order_changes, ("site", "order_id", "change_id", "at", "partition", "position")
+        ),
         "objects": by_key(rows.objects, ("site", "journey", "journey_version", "object")),
-        "participations": by_key(rows.participations, ("site", "journey", "journey_version", "chain", "session")),
+        "participations": by_key(
+            rows.participations, ("site", "journey", "journey_version", "chain", "session")
+        ),
         "outcomes": by_key(rows.outcomes, ("site", "journey", "journey_version", "chain")),
         "sessions": by_key(rows.sessions, session),
         "transitions": by_key(rows.transitions, (*step, "sequence")),

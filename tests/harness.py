@@ -23,8 +23,7 @@ from pipeline.core.count.count import Count, Increments
 from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, channel, needed_fields
 from pipeline.core.events import Slice
-from pipeline.core.facts import objects as object_rows
-from pipeline.core.facts.facts import FactTables
+from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
 from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
@@ -135,8 +134,7 @@ class Core:
         needed = needed_fields(journeys, settings.orders)
         self.decoder = Decoder(mapping, needed, TimeBounds(AS_OF_MS))
         self.enrich = Enrich(journeys, settings.orders)
-        self.facts = FactTables(journeys)
-        self.object_tables = object_rows.ObjectTables(journeys)
+        self.tables = Tables(journeys)
         self.sink = MemorySink()
         admission = Admission(
             settings.allowed_lateness_ms,
@@ -162,7 +160,11 @@ class Core:
         with_objects = [(j, journey) for j, journey in enumerate(journeys) if journey.objects]
         self.tracks = [
             Track(
-                rules, limits, self.lanes, own, [Objects(one, j, k) for k, (j, one) in enumerate(with_objects)]
+                rules,
+                limits,
+                self.lanes,
+                own,
+                [Objects(one, j, k) for k, (j, one) in enumerate(with_objects)],
             )
             for own in seen
         ]
@@ -219,15 +221,15 @@ class Core:
     def write(self, shard: int, told: Iterable[Emitted | Spoken], watermark: int) -> None:
         """What a shard's sessions and objects say, and what `follow` and `count` make of it."""
         increments, abandoned, bought = [], [], []
-        known = self.tracks[shard].state.words.known
         for one in told:
-            increments.append(Increments(one.counts.copy(), known := self.tracks[shard].state.words.known))
+            known = self.tracks[shard].state.words.known
+            increments.append(Increments(one.counts.copy(), known))
+            for name, part in self.tables.rows(one, known):
+                self.sink.write(name, part)
             if isinstance(one, Spoken):
-                self.write_objects(one, known)
-                ranks = self.object_tables.ranks(one.journey)
+                ranks = self.tables.objects.ranks(one.journey)
                 abandoned += [part for part in [abandoned_of(one, ranks, known)] if part]
             else:
-                self.write_sessions(one)
                 bought += [part for part in [bought_of(one)] if part]
         rows, more = self.follows[shard].apply(abandoned, bought, watermark)
         for outcomes in rows:
@@ -236,32 +238,12 @@ class Core:
         if counted is not None:
             self.sink.write("funnel_minute", counted)
 
-    def write_sessions(self, emitted: Emitted) -> None:
-        if len(emitted.sessions):
-            self.sink.write("sessions", self.facts.sessions(emitted))
-        if len(emitted.transitions):
-            self.sink.write("transitions", self.facts.transitions(emitted))
-        for name, rows in (
-            ("orders", object_rows.orders(emitted)),
-            ("order_changes", object_rows.order_changes(emitted)),
-        ):
-            if rows is not None:
-                self.sink.write(name, rows)
-
-    def write_objects(self, spoken: Spoken, known: list[str]) -> None:
-        if len(spoken.records):
-            self.sink.write("objects", self.object_tables.objects(spoken, known))
-        if len(spoken.links):
-            self.sink.write("participations", self.object_tables.participations(spoken, known))
-
     def tell(self, *, stale: bool = False) -> None:
         """The shards tell of their open sessions."""
         for track in self.tracks:
             for one in track.tell(stale=stale):
-                if isinstance(one, Spoken):
-                    self.write_objects(one, track.state.words.known)
-                else:
-                    self.write_sessions(one)
+                for name, part in self.tables.rows(one, track.state.words.known):
+                    self.sink.write(name, part)
 
     def save(self) -> list[bytes]:
         """All state at the end of an epoch: nothing waits at the doors."""
@@ -387,7 +369,10 @@ def _read_objects(core: Core, names: dict[bytes, Row], rows: Rows) -> None:
     objects = [*table(core.sink, "objects")]
     for row in objects:
         session = names[row.pop("session_id")]
-        things[row["object_id"]] = (*(session[n] for n in ("partition", "visitor_id", "started_at")), row.pop("number"))
+        things[row["object_id"]] = (
+            *(session[n] for n in ("partition", "visitor_id", "started_at")),
+            row.pop("number"),
+        )
     for row in objects:
         assert row.pop("time") == row["opened_at"] // 1000 * 1000
         row |= {"chain": things[row.pop("chain_id")], "object": things[row.pop("object_id")]}

@@ -19,7 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from schemas.events import FIELDS
-from schemas.orders import PLACED, Orders
+from schemas.orders import Orders
 from schemas.tables import DIMS
 from tests.oracle_objects import Life, happenings, mark_repeats, order_kind, write_order
 from tests.oracle_walk import MINUTE, Row, Walk, minute
@@ -85,7 +85,9 @@ def final_rows(
         home = partition if settings.partitioned_by == "visitor" else -1
         for event in events:
             visitors[home, event["site"], event["visitor_id"]].append(event)
-    if settings.orders is not None or any(journey.objects for journey in journeys):  # they need the time of all partitions, and so does who waits for them
+    if settings.orders is not None or any(
+        journey.objects for journey in journeys
+    ):  # they need the time of all partitions, and so does who waits for them
         watermarks = dict.fromkeys(watermarks, min(watermarks.values(), default=-inf)) | {
             -1: max(watermarks.values(), default=-inf)
         }

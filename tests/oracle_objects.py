@@ -11,8 +11,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from schemas.objects import BROWSE, CART, KINDS, Objects
-from schemas.orders import PLACED, Orders
 from schemas.orders import KINDS as ORDER_KINDS
+from schemas.orders import PLACED, Orders
 from schemas.predicates import matches
 from schemas.tables import DIMS
 
@@ -63,8 +63,11 @@ def write_order(event: Row, session: Session | None, rows: Rows) -> None:
     common |= {"value_e4": event["value"], "currency": event["currency"], "is_late": event["is_late"]}
     if event["order"] != PLACED:
         kind = ORDER_KINDS[event["order"] - 1]
-        rows.order_changes.append(common | {"change_id": event["event_id"], "kind": kind}
-            | {"partition": event["partition"], "position": event["position"]})
+        rows.order_changes.append(
+            common
+            | {"change_id": event["event_id"], "kind": kind}
+            | {"partition": event["partition"], "position": event["position"]}
+        )
         return
     who = event["user_id"] or event["visitor_id"]
     rows.orders.append(
@@ -81,7 +84,7 @@ def write_order(event: Row, session: Session | None, rows: Rows) -> None:
     )
 
 
-# --- objects ---------------------------------------------------------------------------------------------------
+# --- objects ----------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -258,9 +261,7 @@ class Life:
         chain.last.version += 1
         self.learn(chain, session, event, kind or (BROWSE if chain.last.kind == BROWSE else 0), removes)
 
-    def learn(
-        self, chain: Chain, session: Session, event: Row, kind: int, removes: bool = False
-    ) -> None:
+    def learn(self, chain: Chain, session: Session, event: Row, kind: int, removes: bool = False) -> None:
         """What the event says of the object that is open; its deadline runs anew."""
         thing = chain.last
         if thing.kind >= CART:
@@ -453,12 +454,10 @@ class Life:
         self.rows.funnel[key][what] += 1
 
 
-# --- in which order -------------------------------------------------------------------------------------------
+# --- in which order ---------------------------------------------------------------------------------------
 
 
-def happenings(
-    sessions: Sequence[Session], outsiders: Sequence[Row], objects: Objects
-) -> list[Happening]:
+def happenings(sessions: Sequence[Session], outsiders: Sequence[Row], objects: Objects) -> list[Happening]:
     """What happens to one visitor, in order. `outsiders` are orders outside any session: passive or late."""
     sorted_: list[tuple[tuple[int, int, int, int], Happening]] = []
     first_at: dict[int, int] = {}  # the first session with an event at this time that means something

@@ -157,7 +157,9 @@ WORDS: dict[str, st.SearchStrategy[Any]] = {
     "passive": st.just(True),
     "cart_id": st.sampled_from(["c1", "c1", "c2", "ç", "c4", "c5", "c6"]),
     "order_id": st.sampled_from(["o1", "o2", "ö"]),
-    "products": st.sampled_from([["p1"], ["p2"], ["p1", "p3"], ["", "p4", "p4"], [f"q{n}" for n in range(17)], []]),
+    "products": st.sampled_from(
+        [["p1"], ["p2"], ["p1", "p3"], ["", "p4", "p4"], [f"q{n}" for n in range(17)], []]
+    ),
 }
 
 

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from pipeline.core.count.count import Count, Increments
 from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.events import Slice
-from pipeline.core.facts.facts import FactTables
+from pipeline.core.facts.tables import Tables
+from pipeline.core.follow.follow import Abandoned, Bought, Follow, abandoned_of, bought_of
+from pipeline.core.orders.orders import Orders
 from pipeline.core.snapshot import pack, unpack
-from pipeline.core.track.track import ALL_TIME, Track
+from pipeline.core.track.objects.objects import Spoken
+from pipeline.core.track.track import ALL_TIME, Emitted, Track
+from pipeline.runtime.placing import shard_key
 from pipeline.runtime.steps import step
 
 TELL_EVERY = timedelta(seconds=1)
@@ -35,6 +39,25 @@ class Routed:
     watermark: int
     finished: bool
     piece: Slice | None
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a block says of orders, and how far its partition is."""
+
+    partition: int
+    watermark: int
+    finished: bool
+    claims: NDArray[np.void]  # CLAIM
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All orders before `watermark` are decided; `repeats` are those of this shard that only repeat one."""
+
+    shard: int
+    watermark: int
+    repeats: NDArray[np.void] | None
 
 
 @dataclass(frozen=True)
@@ -65,8 +88,19 @@ def _arrived(table: str, stream: bytes) -> Fact:
 
 
 @dataclass(frozen=True)
+class Tracked:
+    """What `track` hands on to `follow` and `count`: all that happened in a shard up to a watermark."""
+
+    shard: int
+    increments: list[Increments]
+    abandoned: list[Abandoned]
+    bought: list[Bought]
+    watermark: int
+
+
+@dataclass(frozen=True)
 class Counted:
-    """What `track` counted, up to a watermark."""
+    """What `track` and `follow` counted, up to a watermark."""
 
     shard: int
     increments: list[Increments]
@@ -112,13 +146,48 @@ class Time:
         return np.array([watermark[~finished].min()])
 
 
-class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
-    """The step `track` of one shard."""
+class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict]", bytes]):
+    """The step `orders`: one for all, because its time is that of all partitions."""
 
-    def __init__(self, track: Track, facts: FactTables, time: Time, resume_state: bytes | None) -> None:
-        self._track = track
-        self._facts = facts
+    def __init__(self, orders: Orders, time: Time, resume_state: bytes | None) -> None:
+        self._orders = orders
         self._time = time
+        self._watermark = np.full(time.partitions, NO_TIME, np.int64)
+        self._finished = np.zeros(time.partitions, np.bool_)
+        if resume_state is not None:
+            state = unpack("orders", resume_state)
+            self._orders.load(state["orders"])
+            self._watermark = np.array(state["watermark"])
+
+    def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict]], bool]:
+        for claims in values:
+            self._watermark[claims.partition] = claims.watermark
+            self._finished[claims.partition] = claims.finished
+        least = int(self._time.lanes_at(self._watermark, self._finished).min())
+        with step("orders"):
+            claimed = [claims.claims for claims in values if len(claims.claims)]
+            decided = self._orders.apply(claimed, least)
+        return [
+            (shard_key(shard), Verdict(shard, decided.watermark, decided.repeats.get(shard)))
+            for shard in range(self._time.shards)
+        ], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        with step("snapshot"):
+            return pack("orders", {"orders": self._orders.dump(), "watermark": self._watermark})
+
+
+class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]):
+    """The step `track` of one shard. With `waits` it applies nothing that `orders` has not decided."""
+
+    def __init__(
+        self, track: Track, tables: Tables, time: Time, waits: bool, resume_state: bytes | None
+    ) -> None:
+        self._track = track
+        self._tables = tables
+        self._time = time
+        self._waits = waits
+        self._decided = NO_TIME
         self._watermark = np.full(time.partitions, NO_TIME, np.int64)
         self._finished = np.zeros(time.partitions, np.bool_)
         self._shard = 0
@@ -127,54 +196,99 @@ class TrackLogic(StatefulBatchLogic[Routed, "Fact | Counted", bytes]):
             state = unpack("track", resume_state)
             self._track.load(state["track"])
             self._watermark = np.array(state["watermark"])  # finished or not is said anew in every run
+            self._decided = state["decided"]
 
-    def on_batch(self, values: list[Routed]) -> tuple[Iterable[Fact | Counted], bool]:
-        pieces = []
-        for routed in values:
-            self._watermark[routed.partition] = routed.watermark
-            self._finished[routed.partition] = routed.finished
-            self._shard = routed.shard
-            if routed.piece is not None:
-                pieces.append(routed.piece)
-        lanes = self._time.lanes_at(self._watermark, self._finished)
-        lanes = np.maximum(lanes, self._track.watermarks)
-        out: list[Fact | Counted] = []
-        increments: list[Increments] = []
+    def on_batch(self, values: list[Routed | Verdict]) -> tuple[Iterable[Fact | Tracked], bool]:
+        pieces, repeats = [], []
+        for value in values:
+            self._shard = value.shard
+            if isinstance(value, Verdict):
+                self._decided = value.watermark
+                repeats += [value.repeats] if value.repeats is not None else []
+                continue
+            self._watermark[value.partition] = value.watermark
+            self._finished[value.partition] = value.finished
+            pieces += [value.piece] if value.piece is not None else []
+        lanes = self._lanes()
+        out: list[Fact | Tracked] = []
+        tracked = Tracked(self._shard, [], [], [], self._time.least(lanes, self._shard))
         with step("track"):
-            for emitted in self._track.apply(pieces, lanes):
+            for told in self._track.apply(pieces, lanes, repeats):
                 with step("facts"):
-                    if len(emitted.sessions):
-                        out.append(Fact("sessions", self._facts.sessions(emitted)))
-                    if len(emitted.transitions):
-                        out.append(Fact("transitions", self._facts.transitions(emitted)))
-                    increments.append(Increments(emitted.counts.copy(), emitted.state.words.known))
-        out.append(Counted(self._shard, increments, self._time.least(lanes, self._shard)))
+                    self._tell(told, out, tracked)
+        out.append(tracked)
         if self._tell_at is None:
             self._tell_at = datetime.now(UTC) + TELL_EVERY
         return out, StatefulBatchLogic.RETAIN
 
+    def _lanes(self) -> NDArray[np.int64]:
+        """How far each lane may go: where orders must be decided, as far as all have come that are."""
+        lanes = self._time.lanes_at(self._watermark, self._finished)
+        if self._waits:
+            lanes = np.full_like(lanes, min(self._decided, self._time.least(lanes, self._shard)))
+        return np.maximum(lanes, self._track.watermarks)
+
+    def _tell(self, told: Emitted | Spoken, out: list[Fact | Tracked], tracked: Tracked) -> None:
+        """Rows of what happened, and what the next steps must know of it."""
+        known = self._track.state.words.known
+        tracked.increments.append(Increments(told.counts.copy(), known))
+        out += [Fact(table, rows) for table, rows in self._tables.rows(told, known)]
+        if isinstance(told, Spoken):
+            ranks = self._tables.objects.ranks(told.journey)
+            abandoned = abandoned_of(told, ranks, known)
+            tracked.abandoned.extend([abandoned] if abandoned else [])
+        else:
+            bought = bought_of(told)
+            tracked.bought.extend([bought] if bought else [])
+
     def notify_at(self) -> datetime | None:
         return self._tell_at
 
-    def on_notify(self) -> tuple[Iterable[Fact | Counted], bool]:
+    def on_notify(self) -> tuple[Iterable[Fact | Tracked], bool]:
         self._tell_at = None
         return self._told(stale=False), StatefulBatchLogic.RETAIN
 
-    def on_eof(self) -> tuple[Iterable[Fact | Counted], bool]:
+    def on_eof(self) -> tuple[Iterable[Fact | Tracked], bool]:
         """A stop, or the end of what there is: sessions that are open are told as they stand."""
         return self._told(stale=True), StatefulBatchLogic.RETAIN
 
-    def _told(self, *, stale: bool) -> list[Fact | Counted]:
+    def _told(self, *, stale: bool) -> list[Fact | Tracked]:
         with step("track"):
-            emitted = self._track.tell(stale=stale)
-            return [Fact("sessions", self._facts.sessions(sessions)) for sessions in emitted]
+            known = self._track.state.words.known
+            return [
+                Fact(table, rows)
+                for told in self._track.tell(stale=stale)
+                for table, rows in self._tables.rows(told, known)
+            ]
 
     def snapshot(self) -> bytes:
         with step("snapshot"):
             return pack(
                 "track",
-                {"track": self._track.dump(), "watermark": self._watermark},
+                {"track": self._track.dump(), "watermark": self._watermark, "decided": self._decided},
             )
+
+
+class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
+    """The step `follow` of one shard."""
+
+    def __init__(self, follow: Follow, resume_state: bytes | None) -> None:
+        self._follow = follow
+        if resume_state is not None:
+            self._follow.load(unpack("follow", resume_state))
+
+    def on_batch(self, values: list[Tracked]) -> tuple[Iterable[Fact | Counted], bool]:
+        out: list[Fact | Counted] = []
+        for tracked in values:
+            with step("follow"):
+                rows, more = self._follow.apply(tracked.abandoned, tracked.bought, tracked.watermark)
+            out += [Fact("outcomes", outcomes) for outcomes in rows]
+            out.append(Counted(tracked.shard, [*tracked.increments, *more], tracked.watermark))
+        return out, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        with step("snapshot"):
+            return pack("follow", self._follow.dump())
 
 
 class CountLogic(StatefulBatchLogic[Counted, Fact, bytes]):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.journeys import Journey
+from schemas.orders import Orders
 from schemas.predicates import All, Any_, Compare, Not, Predicate
 from schemas.tables import UNKNOWN_EVENTS
 
@@ -21,10 +22,12 @@ NAMES_MAX: Final = 1_000
 OTHER: Final = "(other)"
 
 
-def names_asked_for(journeys: Sequence[Journey]) -> frozenset[str]:
-    """The event names that stand in the rules of `journeys`."""
-    rules = [rule for journey in journeys for rule in journey.rules]
-    return frozenset(name for rule in rules for name in _names(rule.predicate))
+def names_asked_for(journeys: Sequence[Journey], orders: Orders | None = None) -> frozenset[str]:
+    """The event names that stand in the conditions of `journeys` and `orders`."""
+    asked = [rule.predicate for journey in journeys for rule in journey.rules]
+    asked += [one for journey in journeys if journey.objects for one in journey.objects.predicates]
+    asked += orders.predicates if orders else ()
+    return frozenset(name for predicate in asked for name in _names(predicate))
 
 
 def _names(predicate: Predicate) -> list[str]:

@@ -22,22 +22,23 @@ from pipeline.core.strings import string_buffers
 from pipeline.core.words import KINDS
 from schemas.events import ALWAYS, VIEWS
 from schemas.journeys import Journey
+from schemas.objects import Objects
 from schemas.orders import Orders
 from schemas.predicates import fields_of
 
 
-def needed_fields(journeys: Sequence[Journey], orders: Orders | None) -> tuple[str, ...]:
+def needed_fields(journeys: Sequence[Journey], orders: Orders | None = None) -> tuple[str, ...]:
     """The canonical fields that sessions, views, orders and these journeys ask for."""
     asked = {name for journey in journeys for rule in journey.rules for name in fields_of(rule.predicate)}
-    with_objects = [journey.objects for journey in journeys if journey.objects]
-    asked |= {name for one in (*with_objects, *([orders] if orders else [])) for name in asked_for(one)}
+    meant: list[Objects | Orders] = [journey.objects for journey in journeys if journey.objects]
+    asked |= {name for one in [*meant, *([orders] if orders else [])] for name in asked_for(one)}
     return tuple(dict.fromkeys((*ALWAYS, *VIEWS, *sorted(asked))))
 
 
 class Enrich:
     """Makes `Events` of admitted batches, for the journeys of a deployment."""
 
-    def __init__(self, journeys: Sequence[Journey], orders: Orders | None) -> None:
+    def __init__(self, journeys: Sequence[Journey], orders: Orders | None = None) -> None:
         self.journeys = [(journey, [rule.predicate for rule in journey.rules]) for journey in journeys]
         self.intents = Intents([journey.objects for journey in journeys if journey.objects], orders)
 

@@ -22,8 +22,7 @@ DETAILS: Final = ("order_id", "cart_id", "products")
 
 def asked_for(one: Objects | Orders) -> set[str]:
     """The canonical fields that objects or orders need."""
-    predicates = one.predicates if isinstance(one, Orders) else [predicate for predicate, _ in _flags(one)]
-    return {*DETAILS}.union(*(fields_of(predicate) for predicate in predicates))
+    return {*DETAILS}.union(*(fields_of(predicate) for predicate in one.predicates))
 
 
 def _flags(objects: Objects) -> list[tuple[Predicate, int]]:

@@ -60,7 +60,10 @@ class ObjectTables:
             "kind": as_word(told["kind"], ["", *KINDS]),
             "state": as_word(told["state"], STATES),
             "final_state": as_word(told["final"], STATES),
-            **{name: at_ms(told[name]) for name in ("opened_at", "deadline_at", "abandoned_at", "resolved_at")},
+            **{
+                name: at_ms(told[name])
+                for name in ("opened_at", "deadline_at", "abandoned_at", "resolved_at")
+            },
             "time": seconds(told["opened_at"]),
             "successor_id": ids(told, "next_"),
             "order_id": _order_ids(spoken.events, told["row"]),
@@ -208,7 +211,9 @@ def as_word(codes: NDArray[Any], known: Sequence[str]) -> pa.Array:
     words = [known[code] for code in used.tolist()]
     once = list(dict.fromkeys(words))  # two stages may have one name for different kinds
     place = np.array([once.index(word) for word in words], np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(place[local.reshape(-1)], pa.int32()), pa.array(once, pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(place[local.reshape(-1)], pa.int32()), pa.array(once, pa.string())
+    )
 
 
 def ids(told: NDArray[np.void], prefix: str) -> pa.Array:

@@ -127,8 +127,8 @@ V_FURTHEST_RANK, V_RANK = range(2)
 
 @njit(nogil=True, forceinline=True)
 def _outcome(session, visit, has_objects):  # type: ignore[no-untyped-def]
-    """How a journey of a session stands by itself: open until the session is closed. Where there are objects a
-    table of their own says whether they were abandoned.
+    """How a journey of a session stands by itself: open until the session is closed. Where there are
+    objects a table of their own says whether they were abandoned.
     """
     if visit.flags & VISIT_CONVERTED:
         return CONVERTED

@@ -1,13 +1,12 @@
 """What becomes of abandoned objects: `(state, abandoned and orders, watermark) -> (state', outcomes)`.
 
-Recovered by an order within the window, expired without one, or void: a late order shows that it never was abandoned.
-By visitor; nothing here knows of sessions, so that it can go by person.
+Recovered by an order within the window, expired without one, or void: a late order shows that it never was
+abandoned. By visitor; nothing here knows of sessions, so that it can go by person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -28,7 +27,9 @@ from schemas.orders import PLACED
 from schemas.tables import OUTCOMES
 
 KEPT_MAX: Final = 1_000_000
-"""Abandoned chains that a shard remembers per journey: some 170 MB. Beyond it the oldest expire early, and say so."""
+"""Abandoned chains that a shard remembers per journey: some 170 MB. Beyond it the oldest expire early, and
+say so.
+"""
 WORDS_SLACK: Final = 1024
 
 
@@ -133,7 +134,9 @@ class Follow:
         )  # fmt: skip
         return found
 
-    def _sorted(self, parts: list[Abandoned]) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]]:
+    def _sorted(
+        self, parts: list[Abandoned]
+    ) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]]:
         """The chains by time, in the words of this state."""
         empty = rings.empty(0)
         if not parts:
@@ -227,7 +230,9 @@ class Follow:
 
 
 def _laid_out(
-    alive: tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]], sizes: NDArray[np.int64], capacity: int
+    alive: tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]],
+    sizes: NDArray[np.int64],
+    capacity: int,
 ) -> Ring:
     """A ring of this capacity with these chains."""
     ring = rings.empty(capacity)

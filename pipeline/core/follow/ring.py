@@ -1,7 +1,9 @@
-"""Abandoned chains of one journey, oldest first, until their recovery window has passed: kernels behind `follow.py`.
+"""Abandoned chains of one journey, oldest first, until their recovery window has passed: kernels behind
+`follow.py`.
 
-They come in the order of `abandoned_at`, so the oldest is always the next to expire: a ring needs no timers. Each
-knows the one before it in its bucket of visitors; a link that leads behind the oldest leads nowhere.
+They come in the order of `abandoned_at`, so the oldest is always the next to expire: a ring needs no
+timers. Each knows the one before it in its bucket of visitors; a link that leads behind the oldest leads
+nowhere.
 """
 
 from __future__ import annotations
@@ -175,7 +177,9 @@ def _expire(ring, found, window_ms, number, is_early):  # type: ignore[no-untype
 
 @njit(nogil=True, forceinline=True)
 def _buy(ring, found, window_ms, journey, bought, order, cart, products, known):  # type: ignore[no-untyped-def]
-    """An order: what it is about was not abandoned, or is recovered. Its value goes to the newest of these."""
+    """An order: what it is about was not abandoned, or is recovered. Its value goes to the newest of
+    these.
+    """
     value = bought.value_e4
     mask = ring.chains.shape[0] - 1
     number = ring.buckets[_bucket(ring, bought.key)]
@@ -206,8 +210,9 @@ def _buy(ring, found, window_ms, journey, bought, order, cart, products, known):
 
 @njit(cache=True, nogil=True)
 def apply(ring, found, chains, carts, products, buys, bought, known, window_ms, journey, kept_max, watermark):  # type: ignore[no-untyped-def]
-    """Applies abandoned chains (by time) and orders (`buys` by time, `bought` and `known` what they were about), at one
-    time orders first; then forgets what lies too long before `watermark`. There is room for all of them.
+    """Applies abandoned chains (by time) and orders (`buys` by time, `bought` and `known` what they were
+    about), at one time orders first; then forgets what lies too long before `watermark`. There is room for
+    all of them.
     """
     ring = _lend(ring)
     buys, bought_carts, bought_products, known = (

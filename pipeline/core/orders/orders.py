@@ -1,9 +1,9 @@
 """Which record of an order is *the* order: `(state, claims, watermark) -> (state', repeats)`.
 
-A thank-you page is reloaded, browser and server both report: an order counts once per site and order_id within
-365 days. Its records may come from any visitor and partition, so they wait here until the least watermark of all
-partitions has passed them; the first in (time, partition, position) is the order. `track` applies nothing that is
-not decided here.
+A thank-you page is reloaded, browser and server both report: an order counts once per site and order_id
+within 365 days. Its records may come from any visitor and partition, so they wait here until the least
+watermark of all partitions has passed them; the first in (time, partition, position) is the order. `track`
+applies nothing that is not decided here.
 """
 
 from __future__ import annotations

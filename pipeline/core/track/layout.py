@@ -218,7 +218,9 @@ DUE_BLOCK: Final = 256
 
 
 class Out(NamedTuple):
-    """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts, intents."""
+    """What one call of the kernel emits; `sizes` counts the rows used: sessions, transitions, counts,
+    intents.
+    """
 
     sessions: NDArray[np.void]  # SESSION_OUT
     visits: NDArray[np.void]  # VISIT_OUT[rows, J]

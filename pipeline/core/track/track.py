@@ -284,7 +284,7 @@ def _longest(offsets: NDArray[np.int32]) -> int:
 def _orders(intents: NDArray[np.void], events: Events) -> NDArray[np.void]:
     """Those that are orders, refunds or cancellations."""
     of_events = intents[intents["row"] >= 0]
-    return of_events[events.order[of_events["row"]] > 0]
+    return np.asarray(of_events[events.order[of_events["row"]] > 0])
 
 
 def _claimed(orders: NDArray[np.void], events: Events) -> Claimed:

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 from numba import int64, njit, uint8
 
+from pipeline.core.raw import borrowed
+from pipeline.core.rows import (
+    INTENT_KIND,
+    INTENT_REMOVES,
+    INTENT_WITHDRAWS,
+    lend_rows,
+)
+from pipeline.core.track.layout import REF_BITS
 from pipeline.core.track.objects.layout import (
     ABANDONED,
     COMPLETED,
@@ -26,14 +34,6 @@ from pipeline.core.track.objects.layout import (
 from pipeline.core.track.objects.life import end, join, learn, open_new, pass_due, supersede, tell
 from pipeline.core.track.objects.match import hash_cart, matches, part_end
 from pipeline.core.track.objects.places import find
-from pipeline.core.raw import borrowed
-from pipeline.core.rows import (
-    INTENT_KIND,
-    INTENT_REMOVES,
-    INTENT_WITHDRAWS,
-    lend_rows,
-)
-from pipeline.core.track.layout import REF_BITS
 from schemas.objects import BROWSE, CART
 from schemas.orders import PLACED
 
@@ -44,12 +44,18 @@ MARGIN_BYTES = 64
 
 @njit(cache=True, nogil=True)
 def turns(intents, order, intent_of, journey, index, place, code):  # type: ignore[no-untyped-def]
-    """Writes the intents that matter to a journey into `index`, in the order in which they happen; returns how many.
+    """Writes the intents that matter to a journey into `index`, in the order in which they happen; returns
+    how many.
 
-    Per visitor by time. At one time: what comes from outside a session goes with the first session that has an
-    event then; sessions one after the other; within one by the kind, then as the events are ordered.
+    Per visitor by time. At one time: what comes from outside a session goes with the first session that has
+    an event then; sessions one after the other; within one by the kind, then as the events are ordered.
     """
-    intents, order, intent_of, index = borrowed(intents), borrowed(order), borrowed(intent_of), borrowed(index)
+    intents, order, intent_of, index = (
+        borrowed(intents),
+        borrowed(order),
+        borrowed(intent_of),
+        borrowed(index),
+    )
     used = int64(0)
     start = int64(0)
     n = intents.shape[0]
@@ -107,7 +113,9 @@ def _sort(intents, index, place, code, first, stop):  # type: ignore[no-untyped-
     for i in range(first + 1, stop):
         one, its_place, its_code = index[i], place[i], code[i]
         k = i
-        while k > first and _is_before(intents, one, its_place, its_code, index[k - 1], place[k - 1], code[k - 1]):
+        while k > first and _is_before(
+            intents, one, its_place, its_code, index[k - 1], place[k - 1], code[k - 1]
+        ):
             index[k], place[k], code[k] = index[k - 1], place[k - 1], code[k - 1]
             k -= 1
         index[k], place[k], code[k] = one, its_place, its_code
@@ -278,7 +286,9 @@ def tell_open(kept, told, first):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def compact(heap, records, fresh):  # type: ignore[no-untyped-def]
-    """Copies the texts of all objects into `fresh`; returns the bytes used. With no room in `fresh` it only counts."""
+    """Copies the texts of all objects into `fresh`; returns the bytes used. With no room in `fresh` it only
+    counts.
+    """
     heap, records, fresh = borrowed(heap), borrowed(records), borrowed(fresh)
     used = int64(0)
     for place in range(records.shape[0]):
@@ -292,5 +302,3 @@ def compact(heap, records, fresh):  # type: ignore[no-untyped-def]
             record.text = used
         used += n
     return used
-
-

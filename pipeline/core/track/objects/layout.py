@@ -1,7 +1,7 @@
 """How a shard keeps the open objects of one journey: a packed record each, found by the visitor's key.
 
-Text (visitor, person, cart id, products) lies in one piece of the heap per object. What is emitted refers to it: it
-is good until the next call.
+Text (visitor, person, cart id, products) lies in one piece of the heap per object. What is emitted refers
+to it: it is good until the next call.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ TOLD_RECORDS, TOLD_LINKS, TOLD_COUNTS = range(3)
 
 
 class Terms(NamedTuple):
-    """What the definition says: K = 5 kinds (0 is none), S sites with deadlines of their own and one for all."""
+    """What the definition says: K = 5 kinds (0 is none), S sites with deadlines of their own and one for
+    all.
+    """
 
     rank: NDArray[np.uint8]  # [K] the stage that a kind stands for
     abandon_ms: NDArray[np.int64]  # [S, K]; 0: never

@@ -5,6 +5,11 @@ from __future__ import annotations
 from numba import int64, njit, uint8, uint32, uint64
 
 from pipeline.core.hashing import combine
+from pipeline.core.raw import copy_bytes
+from pipeline.core.rows import CHANNEL, CONTEXT_WORDS, CURRENCY, DEVICE, PRODUCT_END, SITE
+from pipeline.core.seen import MINUTE_MS
+from pipeline.core.track.layout import ABANDONED as COUNT_ABANDONED
+from pipeline.core.track.layout import REF_BITS
 from pipeline.core.track.objects.layout import (
     ABANDONED,
     AT_RISK,
@@ -32,11 +37,6 @@ from pipeline.core.track.objects.places import (
     take_link,
     unfile,
 )
-from pipeline.core.raw import copy_bytes
-from pipeline.core.rows import CHANNEL, CONTEXT_WORDS, CURRENCY, DEVICE, PRODUCT_END, SITE
-from pipeline.core.seen import MINUTE_MS
-from pipeline.core.track.layout import ABANDONED as COUNT_ABANDONED
-from pipeline.core.track.layout import REF_BITS
 from schemas.objects import CART
 
 
@@ -278,7 +278,9 @@ def _append(heap, at, data, start, n):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def _learn_text(kept, place, intent, rows, heap, removes):  # type: ignore[no-untyped-def]
-    """Writes the object's text anew, at the end of the heap: with the person, cart and products of the event."""
+    """Writes the object's text anew, at the end of the heap: with the person, cart and products of the
+    event.
+    """
     record, row = kept.records[place], intent.row
     first = kept.sizes[HEAP_USED]
     old = record.text

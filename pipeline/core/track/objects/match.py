@@ -5,9 +5,9 @@ from __future__ import annotations
 from numba import njit, uint32, uint64
 
 from pipeline.core.hashing import murmur128
-from pipeline.core.track.objects.layout import PRODUCTS_MAX
 from pipeline.core.raw import borrowed
 from pipeline.core.rows import DETAIL_END, PRODUCT_END
+from pipeline.core.track.objects.layout import PRODUCTS_MAX
 
 
 @njit(nogil=True, forceinline=True)
@@ -81,5 +81,3 @@ def matches(carts, carts_n, products, products_n, cart, bought, bought_n):  # ty
     if cart != 0 and carts_n > 0:
         return False
     return products_n == 0 or bought_n == 0
-
-

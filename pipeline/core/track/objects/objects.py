@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.events import Events
+from pipeline.core.track.layout import COUNT_OUT
 from pipeline.core.track.objects import kernel
 from pipeline.core.track.objects.layout import (
     CARTS_MAX,
@@ -30,8 +32,6 @@ from pipeline.core.track.objects.layout import (
     Told,
 )
 from pipeline.core.track.objects.places import file_all
-from pipeline.core.events import Events
-from pipeline.core.track.layout import COUNT_OUT
 from pipeline.core.words import Words
 from schemas.journeys import Journey
 from schemas.objects import KINDS
@@ -75,9 +75,7 @@ class Objects:
         rank = np.zeros(len(KINDS) + 1, np.uint8)
         for one in self.definition.kinds:
             rank[one.kind] = one.rank
-        self._terms = Terms(
-            rank, *self._timings(), site_row=np.zeros(0, np.int16), journey=journey
-        )
+        self._terms = Terms(rank, *self._timings(), site_row=np.zeros(0, np.int16), journey=journey)
         self._known: list[str] = []
         self.kept = _empty()
 
@@ -94,8 +92,8 @@ class Objects:
     def apply(
         self, intents: Intents, events: Events, contexts: Any, heap: Any, words: Words, until: int
     ) -> Iterator[Spoken]:
-        """Applies the intents of a call and lets time pass until `until`; `contexts` and `heap` are those of the
-        shard's sessions. Each result must be used up before the next is asked for.
+        """Applies the intents of a call and lets time pass until `until`; `contexts` and `heap` are those
+        of the shard's sessions. Each result must be used up before the next is asked for.
         """
         self._know(words)
         n, rows = len(intents.rows), events.rows()
@@ -278,4 +276,3 @@ def _told(least: int = 0) -> Told:
         counts=np.empty(n, COUNT_OUT),
         sizes=np.zeros(3, np.int64),
     )
-
