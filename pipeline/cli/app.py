@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, house, replay, show, simulate
+from pipeline.cli import ask, demo, house, replay, show, simulate, stories
 
 app = typer.Typer(
     name="pathline",
@@ -20,5 +20,6 @@ app.command("show")(show.show)
 app.command("query")(ask.query)
 app.command("simulate")(simulate.simulate)
 app.command("check")(house.check)
+app.command("test")(stories.try_stories)
 app.command("migrate")(house.migrate)
 app.command("reset")(house.reset)

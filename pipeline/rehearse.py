@@ -1,0 +1,136 @@
+"""The whole way of an event in one process and in memory: what stories are tried with.
+
+The steps are those of `flow.py`, in its order and under its names, without an engine and without a place for
+state: whoever holds a rehearsal says which records come and how far time passes.
+
+    decode · admit → enrich → route → track · facts → count
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.core.admit.admit import NO_WATERMARK, Admission, Admit, Partition
+from pipeline.core.count.count import Count, Increments
+from pipeline.core.decode.decoder import Decoded, Decoder, TimeBounds
+from pipeline.core.enrich.enrich import Enrich, needed_fields
+from pipeline.core.events import Slice
+from pipeline.core.facts.facts import FactTables
+from pipeline.core.route import route
+from pipeline.core.seen import Seen
+from pipeline.core.track.layout import Limits
+from pipeline.core.track.rules import compile_rules
+from pipeline.core.track.track import ALL_TIME, Emitted, Track
+from pipeline.settings import Settings
+from schemas.journeys import Journey
+from schemas.mappings import Mapping
+from schemas.predicates import fields_of
+from sinks.memory import MemorySink
+
+SOURCE: Final = "rehearsal"
+AS_OF_MS: Final = 4_102_444_800_000
+"""The year 2100: whatever is rehearsed lies before it."""
+SHARD: Final = 0
+"""One shard is enough: the rows are the same for any number."""
+IDS_MAX: Final = 100_000
+
+
+class Rehearsal:
+    """A pipeline of its own. Time is the least of all partitions, as with files; none of them ends before
+    `finish`.
+    """
+
+    def __init__(
+        self, journeys: Sequence[Journey], mapping: Mapping, settings: Settings, partitions: int = 1
+    ) -> None:
+        filtered = {name for rule in mapping.filters for name in fields_of(rule.predicate)}
+        needed = (*needed_fields(journeys), *sorted(filtered))
+        self.decoder = Decoder(mapping, needed, TimeBounds(AS_OF_MS))
+        self.admits = [_admit(mapping, settings, number) for number in range(partitions)]
+        self.positions = [1] * partitions
+        self.enrich = Enrich(journeys)
+        self.waiting: list[Slice] = []
+        self.track = _track(journeys, settings, partitions)
+        self.facts = FactTables(journeys)
+        self.count = Count(journeys, SHARD)
+        self.sink = MemorySink()
+        self.time_ms = NO_WATERMARK
+
+    def read(self, partition: int, lines: Sequence[bytes]) -> None:
+        """The next records of a partition; then time is as far as these have brought it."""
+        for decoded in self._decode(lines):
+            self._take_in(partition, decoded)
+        self._advance(self._watermark())
+
+    def pass_time(self, to_ms: int) -> None:
+        """Time passes without a record, in every partition; it never goes back."""
+        for admit in self.admits:
+            admit.lift(to_ms)
+        self._advance(self._watermark())
+
+    def finish(self) -> None:
+        """All time passes, as at the end of a replay."""
+        self._advance(ALL_TIME)
+
+    def rows(self, table: str) -> pa.Table:
+        """The rows of a table as they stand, open sessions among them."""
+        return self.sink.rows(table)
+
+    def _watermark(self) -> int:
+        return max(self.time_ms, min(admit.watermark for admit in self.admits))
+
+    def _decode(self, lines: Sequence[bytes]) -> Iterator[Decoded]:
+        block = np.frombuffer(b"".join(line + b"\n" for line in lines), np.uint8)
+        at = 0
+        while at < len(block):
+            decoded, taken = self.decoder.lines(block, at, len(lines))
+            at += taken
+            yield decoded
+
+    def _take_in(self, partition: int, decoded: Decoded) -> None:
+        """Records up to the door of the shard."""
+        position = np.arange(decoded.records) + self.positions[partition]
+        self.positions[partition] += decoded.records
+        admitted = self.admits[partition].apply(decoded, position)
+        for table, rows in admitted.rows.items():
+            self.sink.write(table, rows)
+        self.waiting += route(self.enrich.apply(admitted, partition), 1)
+
+    def _advance(self, to_ms: int) -> None:
+        """The shard takes what waits at its door, and time passes."""
+        self.time_ms = to_ms
+        tracked = list(self._tracked(self.track.apply(self.waiting, np.array([to_ms], np.int64))))
+        self.waiting = []
+        counted = self.count.apply(tracked, to_ms)
+        if counted is not None:
+            self.sink.write("funnel_minute", counted)
+        list(self._tracked(self.track.tell(stale=True)))
+
+    def _tracked(self, emitted: Iterable[Emitted]) -> Iterator[Increments]:
+        """Writes what track says, which holds only until the next is asked for; gives what is to be counted."""
+        for said in emitted:
+            if len(said.sessions):
+                self.sink.write("sessions", self.facts.sessions(said))
+            if len(said.transitions):
+                self.sink.write("transitions", self.facts.transitions(said))
+            yield Increments(said.counts.copy(), said.state.words.known)
+
+
+def _admit(mapping: Mapping, settings: Settings, number: int) -> Admit:
+    admission = Admission(settings.allowed_lateness_ms, settings.dedup_window_ms, IDS_MAX, mapping.filters)
+    return Admit(Partition(SOURCE, number, 0), admission)
+
+
+def _track(journeys: Sequence[Journey], settings: Settings, partitions: int) -> Track:
+    limits = Limits(
+        settings.session_gap_ms,
+        settings.session_length_max_ms,
+        settings.split_at_midnight,
+        settings.split_on_campaign,
+    )
+    seen = Seen(settings.dedup_window_ms, IDS_MAX) if partitions > 1 else None
+    return Track(compile_rules(journeys), limits, 1, seen)
