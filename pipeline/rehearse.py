@@ -111,7 +111,7 @@ class Rehearsal:
         list(self._tracked(self.track.tell(stale=True)))
 
     def _tracked(self, emitted: Iterable[Emitted]) -> Iterator[Increments]:
-        """Writes what track says, which holds only until the next is asked for; gives what is to be counted."""
+        """Writes what track says (it holds until the next is asked for); gives what is to be counted."""
         for said in emitted:
             if len(said.sessions):
                 self.sink.write("sessions", self.facts.sessions(said))

@@ -18,7 +18,7 @@ SUFFIX: Final = ".stories.txt"
 
 
 def load_stories(definition: str) -> Stories:
-    """The stories beside a journey: those that come with its name, or `shop.stories.txt` beside `./shop.yaml`.
+    """The stories beside a journey: those that come with a name, or `shop.stories.txt` of `./shop.yaml`.
 
     Raises BadDefinition with everything that is wrong with them.
     """

@@ -118,7 +118,7 @@ class Reader:
             self.document.problem(number, "this line belongs to no table", hint)
 
     def _story(self, draft: _Draft) -> Story:
-        """The story, with what single lines cannot tell: that it expects something, and how far time has come."""
+        """The story, with what no single line tells: that it expects something, and how far time has come."""
         if not any(isinstance(step, Expect) for step in draft.steps):
             self.document.problem(
                 draft.line, f"the story '{draft.title}' expects nothing", "add: expect transitions"

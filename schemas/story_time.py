@@ -65,5 +65,6 @@ class Arrivals:
                 f"put it after a line {TIME_PASSES}, or leave out 'late'",
             )
         seen_ms = min(step.at_ms, step.fields.get("received_at") or step.at_ms)
-        self.latest_ms = max(self.latest_ms, seen_ms)
+        # a late one comes when time is so far
+        self.latest_ms = max(self.latest_ms, watermark if is_late else seen_ms)
         self.watermarks[step.partition] = max(watermark, seen_ms - self.lateness_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -19,7 +19,8 @@ from schemas.mappings import Mapping, load_mapping
 from schemas.stories import load_stories, shipped_stories
 from schemas.story_steps import Stories, Story
 
-EXIT_WRONG = 1
+EXIT_WRONG: Final = 1
+INDENT: Final = "    "
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def try_stories(
 
 
 def load(definitions: list[str], mapping: str) -> tuple[list[Suite], Mapping]:
-    """The journeys with their stories, and the mapping. Raises BadDefinition with the problems of all files."""
+    """The journeys, their stories and the mapping. Raises BadDefinition with the problems of all files."""
     problems: list[Problem] = []
     suites: list[Suite] = []
     for definition in dict.fromkeys(definitions):
@@ -110,10 +111,11 @@ def _told(suite: Suite, mapping: Mapping, console: Console) -> int:
 
 def _print(file: str, story: Story, wrong: list[Look], console: Console) -> None:
     console.print(Text.assemble(("✗", "bold red") if wrong else ("✓", "green"), f" {story.title}"))
+    width = console.width - len(INDENT) if console.is_terminal else None
     for look in wrong:
         console.print(f"  {file}:{look.expect.line}: expect {look.expect.table}", markup=False)
-        for line in beside(look.expect.columns, look.expect.rows, look.found):
-            console.print(Text("    ") + line)
+        for line in beside(look.expect.columns, look.expect.rows, look.found, width):
+            console.print(Text(INDENT) + line)
 
 
 def _many(stories: int) -> str:

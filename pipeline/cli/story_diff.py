@@ -1,4 +1,4 @@
-"""Two tables beside each other: what a story expects and what was found, with the cells that differ marked."""
+"""Two tables beside each other: what a story expects, what was found, with the cells that differ marked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 from rich.text import Text
 
 Cells: TypeAlias = tuple[str, ...]
+Marked: TypeAlias = tuple[Cells, tuple[bool, ...]]
+"""A row, and which of its cells are marked."""
 
 MARK: Final = "≠ "
 GAP: Final = "  "
@@ -16,20 +18,29 @@ BETWEEN: Final = "  │  "
 DIFFERS: Final = "bold red"
 
 
-def beside(columns: Cells, expected: Sequence[Cells], found: Sequence[Cells]) -> list[Text]:
-    """The lines of both tables. A row that only one of them has stands beside an empty place."""
+def beside(
+    columns: Cells, expected: Sequence[Cells], found: Sequence[Cells], width: int | None = None
+) -> list[Text]:
+    """The lines of both tables; one below the other where `width` is not enough. A row that only one of them
+    has stands beside an empty place.
+    """
     pairs = list(_pairs(expected, found))
-    left = _table(columns, [pair[0] for pair in pairs], [None] * len(pairs))
-    right = _table(columns, [pair[1] for pair in pairs], [pair[0] for pair in pairs])
-    width = max(len(line) for line in (Text("expected"), *left))
-    lines = [Text("expected".ljust(width)) + Text(BETWEEN) + Text("found")]
-    for one, other in zip(left, right, strict=True):
-        line = one.copy()
-        line.append(" " * (width - len(one)) + BETWEEN)
-        lines.append(line + other)
+    left = [_head("expected", expected), *_lines(columns, [_marked(one, other) for one, other in pairs])]
+    right = [_head("found", found), *_lines(columns, [_marked(other, one) for one, other in pairs])]
+    longest = max(map(len, left))
+    if width is not None and longest + len(BETWEEN) + max(map(len, right)) > width:
+        return [line for line in (*left, *right) if line]
+    lines = [
+        one + Text(" " * (longest - len(one)) + BETWEEN) + other
+        for one, other in zip(left, right, strict=True)
+    ]
     for line in lines:
         line.rstrip()
     return lines
+
+
+def _head(word: str, rows: Sequence[Cells]) -> Text:
+    return Text(word if rows else f"{word}: nothing")
 
 
 def _pairs(expected: Sequence[Cells], found: Sequence[Cells]) -> Iterator[tuple[Cells | None, Cells | None]]:
@@ -43,25 +54,27 @@ def _pairs(expected: Sequence[Cells], found: Sequence[Cells]) -> Iterator[tuple[
             )
 
 
-def _table(columns: Cells, rows: Sequence[Cells | None], beside: Sequence[Cells | None]) -> list[Text]:
-    """Aligned lines; cells that differ from those `beside` them are marked, all of a row that has none there."""
-    marks_any = any(other is not None for other in beside) or not rows
-    marked = [
-        [(cell, marks_any and (other is None or other[k] != cell)) for k, cell in enumerate(row)]
-        if row
-        else None
-        for row, other in zip(rows, beside, strict=True)
-    ]
-    widths = [
-        max([len(name), *(len(_shown(*row[k])) for row in marked if row)]) for k, name in enumerate(columns)
-    ]
+def _marked(row: Cells | None, other: Cells | None) -> Marked | None:
+    """The row with marks where the other is different; at its begin where there is none."""
+    if row is None:
+        return None
+    if other is None:
+        return row, (True, *[False] * (len(row) - 1))
+    return row, tuple(cell != there for cell, there in zip(row, other, strict=True))
+
+
+def _lines(columns: Cells, rows: Sequence[Marked | None]) -> list[Text]:
+    """A table, its columns aligned; an empty line for no row."""
+    cells = [[_shown(*cell) for cell in zip(*row, strict=True)] if row else [] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *filter(None, cells), strict=True)]
     lines = [Text(GAP.join(name.ljust(width) for name, width in zip(columns, widths, strict=True)))]
-    for row in marked:
+    for row, shown in zip(rows, cells, strict=True):
         line = Text()
-        for k, (cell, differs) in enumerate(row or ()):
-            shown = _shown(cell, differs).ljust(widths[k]) + (GAP if k + 1 < len(widths) else "")
-            line.append(shown, DIFFERS if differs else None)
+        for text, width, differs in zip(shown, widths, row[1] if row else (), strict=False):
+            line.append(text.ljust(width) + GAP, DIFFERS if differs else None)
         lines.append(line)
+    for line in lines:
+        line.rstrip()
     return lines
 
 

@@ -66,7 +66,7 @@ def _journey(row: Row) -> Row:
 
 
 def _outcome(told: Row, states: Sequence[Row]) -> Row:
-    """The outcome as bi.session_stages has it: by what became of the objects that the session took part in."""
+    """The outcome as bi.session_stages has it: by the fate of the objects that the session took part in."""
     known = {row["state"] for row in states}
     if told["outcome"] == "converted" or known & {"completed", "void"}:
         return {"outcome": "converted", "abandoned_stage": ""}
