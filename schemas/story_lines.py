@@ -32,12 +32,12 @@ SOMEBODY: Final = "anna"
 CELLS_HINT: Final = "columns are at least two spaces apart, and '-' is nothing"
 
 DURATIONS: Final = {
-    "session_gap": DAY_MS,
-    "session_length_max": 30 * DAY_MS,
-    "allowed_lateness": DAY_MS,
-    "dedup_window": DAY_MS,
+    "session_gap": (1, DAY_MS),
+    "session_length_max": (60_000, 30 * DAY_MS),
+    "allowed_lateness": (1, DAY_MS),
+    "dedup_window": (1, DAY_MS),
 }
-"""What a story may set, and at most to what; `_ms` is added in the settings of a run."""
+"""What a story may set, from what to what; `_ms` is added in the settings of a run."""
 FLAGS: Final = ("split_at_midnight", "split_on_campaign")
 
 
@@ -49,6 +49,7 @@ class _Draft:
     line: int
     settings: dict[str, int | bool]
     steps: list[Step] = field(default_factory=list)
+    expects: bool = False
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Reader:
         self.table: _Table | None = None
 
     def read(self, text: str) -> tuple[Story, ...]:
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             self._line(number, line.rstrip())
         self._close()
         _check_titles(self.document, self.drafts)
@@ -98,14 +99,15 @@ class Reader:
             self._in_story(number, word, rest.strip(), cells)
 
     def _in_story(self, number: int, word: str, rest: str, cells: tuple[str, ...]) -> None:
+        told = tuple(cell for cell in cells if cell != NOTHING)
         if not self.drafts:
             hint = "a story begins with its title: # A cart is abandoned"
             self.document.problem(number, "this line stands before the first story", hint)
         elif word == "expect":
             self._close()
             self._expect(number, rest)
-        elif tuple(cell for cell in cells if cell != NOTHING) == (THE_END,):
-            self.drafts[-1].steps.append(TheEnd(number))
+        elif told[-1:] in ((TIME_PASSES,), (THE_END,)):
+            self._time(number, told)
         elif self.table and self.table.expects:
             self._expected(self.table, number, cells)
         elif cells[0] == "at":
@@ -119,7 +121,7 @@ class Reader:
 
     def _story(self, draft: _Draft) -> Story:
         """The story, with what no single line tells: that it expects something, and how far time has come."""
-        if not any(isinstance(step, Expect) for step in draft.steps):
+        if not draft.expects:
             self.document.problem(
                 draft.line, f"the story '{draft.title}' expects nothing", "add: expect transitions"
             )
@@ -137,9 +139,9 @@ class Reader:
         elif name in FLAGS:
             settings[name] = bool(self._value(number, name, "flag", text))
         else:
-            duration_ms = parse_duration_ms(text)
-            if duration_ms is None or duration_ms > DURATIONS[name]:
-                self.document.problem(number, f"'{text}' is no {name}", DURATION_HINT)
+            duration_ms, (low_ms, high_ms) = parse_duration_ms(text), DURATIONS[name]
+            if duration_ms is None or not low_ms <= duration_ms <= high_ms:
+                self.document.problem(number, f"'{text}' cannot be the {name}", DURATION_HINT)
             else:
                 settings[f"{name}_ms"] = duration_ms
 
@@ -159,11 +161,15 @@ class Reader:
                 self.document.problem(number, f"the column '{name}' is here twice", "names must differ")
             else:
                 kinds[full] = kind
+        if len(self.document.problems) > before:
+            return {}
         if not table and "event" not in kinds:
             self.document.problem(number, "a table of events lacks the column 'event'", "at  visitor  event")
-        return kinds if len(self.document.problems) == before else {}
+            return {}
+        return kinds
 
     def _expect(self, number: int, rest: str) -> None:
+        self.drafts[-1].expects = True
         is_none = rest.startswith("no ")
         name = rest.removeprefix("no ").strip()
         if name not in EXPECTED_COLUMNS:
@@ -180,12 +186,13 @@ class Reader:
         """A line of a table of what is expected: its columns, or a row."""
         if table.kinds is None:
             table.kinds = self._kinds(number, cells, table.expects)
-        elif table.kinds and self._fits(number, table.kinds, cells):
-            row = zip(table.kinds.items(), cells, strict=True)
-            table.rows.append(tuple(self._shown(number, name, kind, cell) for (name, kind), cell in row))
-
-    def _shown(self, number: int, name: str, kind: Kind, cell: str) -> str:
-        return show_cell(kind, self._value(number, name, kind, cell))
+        elif table.kinds:
+            if self._fits(number, table.kinds, cells):
+                row = zip(table.kinds.items(), cells, strict=True)
+                cells = tuple(
+                    show_cell(kind, self._value(number, name, kind, cell)) for (name, kind), cell in row
+                )
+            table.rows.append(cells)
 
     def _fits(self, number: int, kinds: dict[str, Kind], cells: tuple[str, ...]) -> bool:
         if len(cells) != len(kinds):
@@ -203,14 +210,25 @@ class Reader:
         at_ms = parse_time(cells[0].removesuffix(LATE))
         if at_ms is None:
             self.document.problem(number, f"'{cells[0]}' is no time", HINTS["time"])
-        elif tuple(cell for cell in cells[1:] if cell != NOTHING) == (TIME_PASSES,):
-            self.drafts[-1].steps.append(TimePasses(number, at_ms))
         elif table.kinds and self._fits(number, table.kinds, cells):
             named = list(zip(table.kinds.items(), cells, strict=True))[1:]
             fields = {
                 name: self._value(number, name, kind, cell) for (name, kind), cell in named if cell != NOTHING
             }
             self._record(number, at_ms, fields, cells[0].endswith(LATE))
+
+    def _time(self, number: int, told: tuple[str, ...]) -> None:
+        """A line that only lets time pass: it stands in a table of events, or by itself."""
+        if self.table and self.table.expects:
+            self._close()
+        to_ms = parse_time(told[0])
+        if told == (THE_END,):
+            self.drafts[-1].steps.append(TheEnd(number))
+        elif to_ms is not None and told[1:] == (TIME_PASSES,):
+            self.drafts[-1].steps.append(TimePasses(number, to_ms))
+        else:
+            hint = f"write '11:00  {TIME_PASSES}', or '{THE_END}' alone"
+            self.document.problem(number, "this line does not say how far time passes", hint)
 
     def _record(self, number: int, at_ms: int, fields: dict[str, Any], comes_late: bool) -> None:
         partition = fields.pop("partition", 0) or 0

@@ -21,6 +21,7 @@ from schemas.story_steps import Stories, Story
 
 EXIT_WRONG: Final = 1
 INDENT: Final = "    "
+TITLES_SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def _chosen(suites: list[Suite], only: str) -> list[Suite]:
         if (stories := tuple(one for one in suite.stories.stories if only.lower() in one.title.lower()))
     ]
     if not chosen:
-        titles = "; ".join(story.title for suite in suites for story in suite.stories.stories[:3])
-        raise BadSettings([f"--only: no story has {only!r} in its title\n  hint: there are: {titles}; ..."])
+        titles = [story.title for suite in suites for story in suite.stories.stories]
+        hint = "; ".join(titles[:TITLES_SHOWN]) + ("; ..." if len(titles) > TITLES_SHOWN else "")
+        raise BadSettings([f"--only: no story has {only!r} in its title\n  hint: there are: {hint}"])
     return chosen
 
 
