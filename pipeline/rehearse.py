@@ -3,13 +3,14 @@
 The steps are those of `flow.py`, in its order and under its names, without an engine and without a place for
 state: whoever holds a rehearsal says which records come and how far time passes.
 
-    decode · admit → enrich → route → track · facts → count
+    decode · admit → enrich → route → orders → track · facts → follow → count
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +20,14 @@ from pipeline.core.count.count import Count, Increments
 from pipeline.core.decode.decoder import Decoded, Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import Slice
+from pipeline.core.facts import objects as object_rows
 from pipeline.core.facts.facts import FactTables
+from pipeline.core.follow.follow import Abandoned, Bought, Follow, abandoned_of, bought_of
+from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
 from pipeline.core.track.layout import Limits
+from pipeline.core.track.objects.objects import Objects, Spoken
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import ALL_TIME, Emitted, Track
 from pipeline.settings import Settings
@@ -48,14 +53,18 @@ class Rehearsal:
         self, journeys: Sequence[Journey], mapping: Mapping, settings: Settings, partitions: int = 1
     ) -> None:
         filtered = {name for rule in mapping.filters for name in fields_of(rule.predicate)}
-        needed = (*needed_fields(journeys), *sorted(filtered))
+        needed = (*needed_fields(journeys, mapping.orders), *sorted(filtered))
         self.decoder = Decoder(mapping, needed, TimeBounds(AS_OF_MS))
         self.admits = [_admit(mapping, settings, number) for number in range(partitions)]
         self.positions = [1] * partitions
-        self.enrich = Enrich(journeys)
+        self.enrich = Enrich(journeys, mapping.orders)
         self.waiting: list[Slice] = []
+        self.orders = Orders() if mapping.orders is not None else None
+        self.claimed: list[Any] = []
         self.track = _track(journeys, settings, partitions)
         self.facts = FactTables(journeys)
+        self.object_tables = object_rows.ObjectTables(journeys)
+        self.follow = Follow(journeys)
         self.count = Count(journeys, SHARD)
         self.sink = MemorySink()
         self.time_ms = NO_WATERMARK
@@ -98,30 +107,88 @@ class Rehearsal:
         admitted = self.admits[partition].apply(decoded, position)
         for table, rows in admitted.rows.items():
             self.sink.write(table, rows)
-        self.waiting += route(self.enrich.apply(admitted, partition), 1)
+        events = self.enrich.apply(admitted, partition)
+        self.claimed.append(claims(events, [SHARD]))
+        self.waiting += route(events, 1)
 
     def _advance(self, to_ms: int) -> None:
         """The shard takes what waits at its door, and time passes."""
         self.time_ms = to_ms
-        tracked = list(self._tracked(self.track.apply(self.waiting, np.array([to_ms], np.int64))))
+        repeats = self._repeats(to_ms)
+        told = self.track.apply(self.waiting, np.array([to_ms], np.int64), repeats)
         self.waiting = []
-        counted = self.count.apply(tracked, to_ms)
+        said = _Said()
+        for one in told:
+            self._write(one, said)
+        self._count(said, to_ms)
+        for one in self.track.tell(stale=True):
+            self._write(one, _Said())
+
+    def _repeats(self, to_ms: int) -> list[Any]:
+        """The records of orders that only repeat one."""
+        claimed, self.claimed = self.claimed, []
+        if self.orders is None:
+            return []
+        decided = self.orders.apply(claimed, to_ms)
+        return [decided.repeats[SHARD]] if SHARD in decided.repeats else []
+
+    def _write(self, one: Emitted | Spoken, said: _Said) -> None:
+        """Writes what track says, as it holds only until the next is asked for; keeps what others need."""
+        known = self.track.state.words.known
+        said.counts.append(Increments(one.counts.copy(), known))
+        if isinstance(one, Spoken):
+            self._write_objects(one, known)
+            abandoned = abandoned_of(one, self.object_tables.ranks(one.journey), known)
+            said.abandoned += [abandoned] if abandoned else []
+        else:
+            self._write_sessions(one)
+            bought = bought_of(one)
+            said.bought += [bought] if bought else []
+
+    def _write_sessions(self, emitted: Emitted) -> None:
+        if len(emitted.sessions):
+            self.sink.write("sessions", self.facts.sessions(emitted))
+        if len(emitted.transitions):
+            self.sink.write("transitions", self.facts.transitions(emitted))
+        orders, changes = object_rows.orders(emitted), object_rows.order_changes(emitted)
+        if orders is not None:
+            self.sink.write("orders", orders)
+        if changes is not None:
+            self.sink.write("order_changes", changes)
+
+    def _write_objects(self, spoken: Spoken, known: list[str]) -> None:
+        if len(spoken.records):
+            self.sink.write("objects", self.object_tables.objects(spoken, known))
+        if len(spoken.links):
+            self.sink.write("participations", self.object_tables.participations(spoken, known))
+
+    def _count(self, said: _Said, to_ms: int) -> None:
+        """What became of abandoned chains, and the counters of all."""
+        outcomes, more = self.follow.apply(said.abandoned, said.bought, to_ms)
+        for rows in outcomes:
+            self.sink.write("outcomes", rows)
+        counted = self.count.apply([*said.counts, *more], to_ms)
         if counted is not None:
             self.sink.write("funnel_minute", counted)
-        list(self._tracked(self.track.tell(stale=True)))
 
-    def _tracked(self, emitted: Iterable[Emitted]) -> Iterator[Increments]:
-        """Writes what track says (it holds until the next is asked for); gives what is to be counted."""
-        for said in emitted:
-            if len(said.sessions):
-                self.sink.write("sessions", self.facts.sessions(said))
-            if len(said.transitions):
-                self.sink.write("transitions", self.facts.transitions(said))
-            yield Increments(said.counts.copy(), said.state.words.known)
+
+@dataclass
+class _Said:
+    """What track said, for the steps after it."""
+
+    counts: list[Increments] = field(default_factory=list)
+    abandoned: list[Abandoned] = field(default_factory=list)
+    bought: list[Bought] = field(default_factory=list)
 
 
 def _admit(mapping: Mapping, settings: Settings, number: int) -> Admit:
-    admission = Admission(settings.allowed_lateness_ms, settings.dedup_window_ms, IDS_MAX, mapping.filters)
+    admission = Admission(
+        settings.allowed_lateness_ms,
+        settings.dedup_window_ms,
+        IDS_MAX,
+        mapping.filters,
+        orders=mapping.orders,
+    )
     return Admit(Partition(SOURCE, number, 0), admission)
 
 
@@ -133,4 +200,6 @@ def _track(journeys: Sequence[Journey], settings: Settings, partitions: int) -> 
         settings.split_on_campaign,
     )
     seen = Seen(settings.dedup_window_ms, IDS_MAX) if partitions > 1 else None
-    return Track(compile_rules(journeys), limits, 1, seen)
+    with_objects = [(j, journey) for j, journey in enumerate(journeys) if journey.objects]
+    objects = [Objects(journey, j, column) for column, (j, journey) in enumerate(with_objects)]
+    return Track(compile_rules(journeys), limits, 1, seen, objects)
