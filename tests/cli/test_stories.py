@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import schemas
-from pipeline.cli.stories import load
+from pipeline.cli.stories import Suite, load
 from pipeline.cli.story_diff import beside
 from pipeline.cli.tell import canonical, line, tell
 from schemas.mappings import load_mapping
 from schemas.stories import shipped_stories
 from schemas.story_cells import MIDNIGHT_MS
-from schemas.story_steps import Record
+from schemas.story_steps import Record, Story
 from tests.cli.run import mended, pathline
 
 JOURNEY = """\
@@ -87,7 +87,7 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize(("suite", "story"), SHIPPED)
-def test_stories_that_ship_are_true(suite, story) -> None:  # type: ignore[no-untyped-def]
+def test_stories_that_ship_are_true(suite: Suite, story: Story) -> None:
     for look in tell(story, suite.journey, load_mapping("canonical")):
         assert look.found == look.expect.rows, "\n".join(
             [
