@@ -34,6 +34,7 @@ from pipeline.runtime.shards import Time
 from pipeline.settings import BadSettings, Settings
 from pipeline.sources.blocks import Reader
 from pipeline.sources.files import UnknownFileType, is_lines, open_reader
+from pipeline.versions import active_versions
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping
@@ -53,6 +54,8 @@ class Plan:
     journeys: tuple[Journey, ...]
     mapping: Mapping
     state: StateFolder
+    active: dict[str, int]
+    """The version of each journey that the default views show."""
 
     @property
     def deployment(self) -> Deployment:
@@ -68,18 +71,21 @@ class Plan:
         return self.settings.partitioned_by == "visitor"
 
 
-def plan(settings: Settings) -> Plan:
-    """Loads and checks everything before anything starts.
+def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
+    """Loads and checks everything before anything starts. Journeys that are `given` run instead of those
+    that the settings name: in this process only, as others load theirs by name.
 
     Raises BadSettings with all that is wrong with the settings and with what they name, or else, where the
     state folder does not fit them, DeploymentRefused or StateUnusable.
     """
     problems = _problems_of_input(settings)
-    journeys = _noting(problems, BadDefinition, load_journeys, settings.journey)
+    journeys = given or _noting(problems, BadDefinition, load_journeys, settings.journey)
     mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
     as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
     _noting(problems, SinkRefused, open_sink, settings.clickhouse)
-    if problems or journeys is None or mapping is None or as_of_ms is None:
+    wanted = partial(active_versions, wanted=settings.active)
+    active = _noting(problems, BadSettings, wanted, journeys) if journeys else None
+    if problems or journeys is None or mapping is None or as_of_ms is None or active is None:
         raise BadSettings(problems)
     stream = Stream(
         inputs=[str(path.resolve()) for path in settings.input],
@@ -89,7 +95,7 @@ def plan(settings: Settings) -> Plan:
         partitioned_by=settings.partitioned_by,
         sessions={name: getattr(settings, name) for name in STREAM_SETTINGS},
     )
-    return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms))
+    return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms), active)
 
 
 STREAM_SETTINGS: Final = (

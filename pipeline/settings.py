@@ -34,6 +34,9 @@ class Settings(BaseModel):
     input: tuple[Path, ...] = Field((), description="files to read: jsonl, jsonl.gz, csv, csv.gz, parquet")
     mapping: str = Field("canonical", description="name or file of the mapping of records to events")
     journey: tuple[str, ...] = Field(("checkout",), description="names or files of journey definitions")
+    active: tuple[str, ...] = Field(
+        (), description="versions that the default views show, like checkout:1 (default: the highest of each)"
+    )
     clickhouse: str = Field("chdb://pathline-data/clickhouse", description="where rows go (DSN)")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
@@ -127,7 +130,7 @@ def _from_environment() -> list[tuple[str, Any, str]]:
         name = _known(key.removeprefix(ENV_PREFIX))
         if name not in Settings.model_fields:
             continue  # PATHLINE_DATA and the like are not settings of a run
-        value: Any = tuple(text.split(",")) if name in ("input", "journey") else text
+        value: Any = tuple(text.split(",")) if name in ("input", "journey", "active") else text
         out.append((name, value, key))
     return out
 

@@ -294,6 +294,12 @@ ORDER_CHANGES: Final = _schema(
 )
 """A refund or a cancellation; final when it appears."""
 
+ACTIVE_VERSIONS: Final = _schema(
+    ("journey", WORD),
+    ("version", pa.uint16()),
+)
+"""Which version of each journey the default views show. The row written last holds."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -303,6 +309,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "rejected_events": SET_ASIDE,
     "freshness": FRESHNESS,
     "unknown_events": UNKNOWN_EVENTS,
+    "active_versions": ACTIVE_VERSIONS,
     "events": EVENTS,
     "objects": OBJECTS,
     "participations": PARTICIPATIONS,
@@ -330,6 +337,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "rejected_events": ("source", "partition", "position"),
     "freshness": ("site", "source", "partition"),
     "unknown_events": ("source", "partition", "event"),
+    "active_versions": ("journey",),
     "events": ("site", "visitor_id", "event_at", "input", "partition", "position"),
     "objects": ("site", "journey", "journey_version", "time", "visitor_id", "object_id"),
     "participations": ("site", "journey", "journey_version", "time", "session_id", "chain_id"),

@@ -18,6 +18,7 @@ from pipeline.run import Plan, dataflow, epoch
 from pipeline.runtime import launch, stop
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import unusable
+from pipeline.versions import rows
 from pipeline.warm import warm
 from sinks.base import mask_dsn
 from sinks.registry import open_sink
@@ -56,6 +57,7 @@ def _prepare(plan: Plan, console: Console) -> Board:
     plan.state.check()
     sink = open_sink(plan.settings.clickhouse)
     sink.open(plan.deployment)
+    sink.write("active_versions", rows(plan.active))
     sink.close()
     with told(console):
         warm(plan.journeys, stores_events=plan.settings.store_events)

@@ -19,6 +19,10 @@ def run(
     journey: Annotated[
         list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")
     ] = None,
+    active: Annotated[
+        list[str] | None,
+        typer.Option(help="Version that the default views show, like checkout:1; repeat for more journeys"),
+    ] = None,
     clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
@@ -55,6 +59,7 @@ def run(
         "input": tuple(input or ()),
         "mapping": mapping,
         "journey": tuple(journey or ()),
+        "active": tuple(active or ()),
         "clickhouse": clickhouse,
         "state": state,
         "workers": workers,

@@ -7,13 +7,14 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
-from importlib.resources import files
+from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 from sinks.base import SinkRefused
+from sinks.clickhouse.versions import with_versions
 
-SQL: Final = files("sinks.clickhouse") / "sql"
+SQL: Final = resources.files("sinks.clickhouse") / "sql"
 _NUMBERED: Final = re.compile(r"(\d{4})_(\w+?)(?:\.(server|embedded))?\.sql")
 _SEPARATOR: Final = re.compile(r"^;\s*$", re.MULTILINE)
 _READS: Final = re.compile(r"\bbi\.(\w+)")
@@ -54,11 +55,9 @@ def migrations(folder: Traversable = SQL / "migrations") -> list[Script]:
 
 
 def views(folder: Traversable = SQL / "views") -> list[Script]:
-    """The views of bi, each after those that it reads."""
-    texts = {
-        file.name.removesuffix(".sql"): file.read_text("utf-8")
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-    }
+    """The views of bi, each after those that it reads; those with versions in both forms."""
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    texts = with_versions({file.name.removesuffix(".sql"): file.read_text("utf-8") for file in files})
     reads = {name: (set(_READS.findall(text)) & set(texts)) - {name} for name, text in texts.items()}
     return [Script(name, 0, "", texts[name]) for name in TopologicalSorter(reads).static_order()]
 

@@ -125,5 +125,6 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "rejected_events": set_aside(),
     "freshness": fresh(),
     "unknown_events": {"source": "clicks", "partition": 0, "event": "scroll", "events": 3},
+    "active_versions": {"journey": "shop", "version": 2},
     "events": event(),
 }

@@ -49,10 +49,12 @@ CONTRACT = {
     "balance",
     "freshness": "site, source, partition, watermark, complete_until, lag_seconds",
     "unknown_events": "source, partition, event, events",
+    "active_versions": "journey, version",
     "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
     f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
     "is_clock_skewed, is_bad_value, input, partition, position",
 }
+CONTRACT |= {f"{view}_all": columns for view, columns in CONTRACT.items() if "journey_version" in columns}
 PLAIN = re.compile(
     r"String|U?Int\d+|Float64|Decimal\(38, 4\)|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
 )
@@ -138,6 +140,7 @@ def _fill(sink: ClickHouseSink) -> None:
         "freshness": [
             [fresh(watermark=LEFT, updated_at=LEFT)], [fresh(partition=1, watermark=CART)], [fresh()],
         ],
+        "active_versions": [[{"journey": "shop", "version": 1}]],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
         "events": [[event(1, event_at=ENTERED, flags=1)], [event(2, event_at=CART, flags=2, passive=True)]],
     }  # fmt: skip
@@ -291,7 +294,10 @@ def test_freshness_is_complete_where_the_last_partition_is(reader: Reader) -> No
     [
         "SELECT count() FROM bi.sessions WHERE started_at >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.session_stages WHERE started_at >= '2030-01-01 00:00:00'",
+        "SELECT count() FROM bi.session_stages_all WHERE started_at >= '2030-01-01 00:00:00'",
+        "SELECT count() FROM bi.stage_visits WHERE stored_time >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.transitions WHERE time >= '2030-01-01 00:00:00' AND site = 'shop'",
+        "SELECT count() FROM bi.transitions_all WHERE time >= '2030-01-01 00:00:00'",
         "SELECT sum(entered) FROM bi.funnel_minute WHERE time >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.events WHERE time >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.events WHERE at >= '2030-01-01 00:00:00'",
