@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, house, replay, show, simulate, stories
+from pipeline.cli import ask, demo, house, plan, replay, show, simulate, stories
 
 app = typer.Typer(
     name="pathline",
@@ -21,5 +21,6 @@ app.command("query")(ask.query)
 app.command("simulate")(simulate.simulate)
 app.command("check")(house.check)
 app.command("test")(stories.try_stories)
+app.command("plan")(plan.plan)
 app.command("migrate")(house.migrate)
 app.command("reset")(house.reset)

@@ -31,8 +31,8 @@ TICK_SECONDS: Final = 0.25
 EXIT_FAILED: Final = 1
 
 
-def execute(plan: Plan, console: Console) -> int:
-    """Runs to the end (or a clean stop); returns the exit code."""
+def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
+    """Runs to the end (or a clean stop); returns the exit code. Says where rows are if it `keeps` them."""
     try:
         with stop.interrupting(), plan.state.locked() as lock:
             board = _prepare(plan, console)
@@ -41,7 +41,7 @@ def execute(plan: Plan, console: Console) -> int:
             with Progress(board, plan.settings.input, console) as progress:
                 code = _several(plan, progress, lock) if plan.settings.workers > 1 else _one(plan, progress)
             if code == 0:
-                _conclude(plan, board, console, time.monotonic() - began)
+                _conclude(plan, board, console, time.monotonic() - began, keeps)
             return code
     except stop.StoppedEarly:
         console.print("stopped cleanly before anything was read", highlight=False)
@@ -113,11 +113,13 @@ def _ticking(progress: Progress) -> Iterator[None]:
         thread.join()
 
 
-def _conclude(plan: Plan, board: Board, console: Console, seconds: float) -> None:
+def _conclude(plan: Plan, board: Board, console: Console, seconds: float, keeps: bool) -> None:
     settings = plan.settings
     total = board.total()
     how = "finished"
-    if not board.all_finished():
+    if not keeps:
+        how = "replayed" if board.all_finished() else "stopped"
+    elif not board.all_finished():
         how = "stopped cleanly; the same command goes on from here"
     elif settings.until_drained:
         how = "drained; the same command goes on when there is more"
@@ -126,15 +128,15 @@ def _conclude(plan: Plan, board: Board, console: Console, seconds: float) -> Non
     console.print(
         f"{how}: {total.accepted:,} of {total.received:,} records accepted{now} in {seconds:.1f} s"
         + (f"; set aside: {aside}" if aside else "")
-        + f"; rows are in {mask_dsn(settings.clickhouse)}",
+        + (f"; rows are in {mask_dsn(settings.clickhouse)}" if keeps else ""),
         soft_wrap=True,
         highlight=False,
         markup=False,
     )
-    _warn_of_disorder(plan, board, console)
+    _warn_of_disorder(plan, board, console, "begin anew (`pathline reset`)" if keeps else "try again")
 
 
-def _warn_of_disorder(plan: Plan, board: Board, console: Console) -> None:
+def _warn_of_disorder(plan: Plan, board: Board, console: Console, again: str) -> None:
     sortable = not plan.settings.until_drained and not plan.settings.sort
     way_out = "--sort" if sortable else "a longer --allowed-lateness"
     counts = zip(plan.settings.input, board.column("received"), board.column("late"), strict=True)
@@ -143,7 +145,7 @@ def _warn_of_disorder(plan: Plan, board: Board, console: Console) -> None:
             console.print(
                 f"warning: {late / received:.0%} of the records in {path} were late: "
                 f"it is not in order of event time\n"
-                f"  hint: begin anew (`pathline reset`) with {way_out}",
+                f"  hint: {again} with {way_out}",
                 soft_wrap=True,
                 style="yellow",
                 highlight=False,
