@@ -130,7 +130,7 @@ def _noting(
 def _problems_of_input(settings: Settings) -> list[str]:
     problems = []
     if not settings.input:
-        problems.append("--input: nothing to read\n  hint: pathline run --input FILE...")
+        problems.append("--input: nothing to read\n  hint: name the files: --input FILE, again for more")
     for path in settings.input:
         problems += _problems_of_file(path)
     resolved = [path.resolve() for path in settings.input]

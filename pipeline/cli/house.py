@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from pipeline.settings import BadSettings, Settings, load_settings
+from pipeline.versions import active_versions
 from schemas.documents import BadDefinition
 from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping
@@ -35,13 +36,13 @@ def check(
     except BadSettings as error:
         problems.append(str(error))
     loads: tuple[Callable[[], object], ...] = (
-        lambda: load_journeys(settings.journey),
+        lambda: active_versions(load_journeys(settings.journey), settings.active),
         lambda: load_mapping(settings.mapping),
     )
     for load in loads:
         try:
             load()
-        except BadDefinition as error:
+        except (BadDefinition, BadSettings) as error:
             problems.append(str(error))
     if problems:
         console.print("\n".join(problems), markup=False, highlight=False, soft_wrap=True)

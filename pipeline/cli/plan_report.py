@@ -24,6 +24,9 @@ def report(compared: Compared, console: Console) -> None:
     """Prints what would change, or that nothing would."""
     before, after = compared.pair.labels
     console.print(f"\n{before} → {after}, on {compared.sessions:,} sessions", highlight=False, markup=False)
+    if not compared.sessions:
+        console.print("Neither sees anybody enter a stage: is the mapping the right one?", highlight=False)
+        return
     if compared.same:
         console.print("Nothing would change: both definitions say the same of every one.", highlight=False)
         return

@@ -60,6 +60,13 @@ def test_settings_from_file_and_environment_are_checked_too(tmp_path: Path) -> N
     assert "PATHLINE_WORKERS: workers:" in done.stderr
 
 
+def test_an_active_version_that_does_not_run_is_found(tmp_path: Path) -> None:
+    (tmp_path / "pathline.toml").write_text('active = ["checkout:99"]\n')
+    done = pathline("check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--active: checkout:99 does not run here\n  hint: what runs is checkout:" in done.stderr
+
+
 def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
     done = pathline("check", "--journey", "chekout", cwd=tmp_path)
     assert done.returncode == 2

@@ -152,6 +152,14 @@ def test_bad_definitions_are_told_together_each_with_its_line(folder: Path, tmp_
     assert "new.yaml:5: " in text
 
 
+def test_a_sample_without_anybody_is_no_proof(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("")
+    done = pathline("plan", folder / "old.yaml", folder / "new.yaml", "--input", "events.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Neither sees anybody enter a stage" in done.stdout
+    assert "Nothing would change" not in done.stdout
+
+
 def test_nothing_to_read_is_refused(folder: Path) -> None:
     lines = mended(pathline("plan", "./old.yaml", "./new.yaml", cwd=folder))
     assert lines[0] == "--input: nothing to read"
@@ -195,7 +203,7 @@ OBJECTS = [
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Iterator[Reader]:
-    """A database with objects of both versions and nothing else."""
+    """A database with one session and objects of both versions."""
     dsn = f"chdb://{tmp_path / 'db'}"
     client = connect(target(dsn))
     client.command("CREATE DATABASE bi")
@@ -212,6 +220,10 @@ def objects(tmp_path: Path) -> Iterator[Reader]:
         )
     rows = ", ".join(str(("shop", *row)) for row in OBJECTS)
     client.command(f"INSERT INTO bi.abandonments_all VALUES {rows}")
+    client.command(
+        "INSERT INTO bi.session_stages_all "
+        "SELECT 'shop', number + 1, 'cart', 'browsed', '', 's', 'anna', toDateTime(0, 'UTC') FROM numbers(2)"
+    )
     with Reader(dsn) as reader:
         yield reader
     client.close()
