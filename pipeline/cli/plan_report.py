@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.cli.plan_compare import Compared, Row, Stages, is_changed
 from pipeline.cli.show import percent
@@ -126,12 +127,17 @@ def _examples(moved: list[Row]) -> Table:
             f"{row['sessions']:,}",
             _change(row["furthest_before"], row["furthest_after"]),
             _change(row["outcome_before"], row["outcome_after"]),
-            ", ".join(f"{visitor} {time}" for visitor, time in seen),
+            Text(", ".join(f"{_printable(visitor)} {time}" for visitor, time in seen)),
         )
     if len(moved) > CHANGES_MAX:
         rest = moved[CHANGES_MAX:]
         table.add_row(f"{sum(row['sessions'] for row in rest):,}", f"in {len(rest):,} other ways")
     return table
+
+
+def _printable(text: str) -> str:
+    """What a producer sends as an id may be anything: a terminal must not act on it."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _change(before: str, after: str) -> str:

@@ -39,7 +39,7 @@ EVENTS = [
     ("ben", "page_view", 0), ("ben", "add_to_cart", 10),
     ("bob", "page_view", 0), ("bob", "add_to_cart", 19.99),
     ("cleo", "page_view", 0), ("cleo", "add_to_cart", 20),
-    ("dan", "add_to_cart", 5),
+    ("d[red]an\x1b", "add_to_cart", 5),
 ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_examples_say_who_and_what_becomes_of_them(planned: subprocess.Completed
             "abandoned in cart → browsed",
             "ben 2025-06-01 10:03:00, bob 2025-06-01 10:05:00",
         ],
-        ["1", "cart → (none)", "abandoned in cart → (none)", "dan 2025-06-01 10:09:00"],
+        ["1", "cart → (none)", "abandoned in cart → (none)", "d[red]an\ufffd 2025-06-01 10:09:00"],
     ]
 
 
