@@ -26,28 +26,39 @@ CREATE OR REPLACE VIEW bi.sessions
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
-    site,
-    visitor_id,
-    person_id,
-    lower(hex(session_id)) AS session_id,
-    time AS started_at,
+    s.site AS site,
+    s.visitor_id AS visitor_id,
+    s.person_id AS person_id,
+    lower(hex(s.session_id)) AS session_id,
+    s.time AS started_at,
     toDateTime(s.ended_at, 'UTC') AS ended_at,
     (toUnixTimestamp64Milli(s.ended_at) - toUnixTimestamp64Milli(s.started_at)) / 1000 AS duration_seconds,
-    events,
-    entry_url,
-    exit_url,
-    orders,
-    toDecimal128(value_e4, 4) / 10000 AS value,
-    currency,
-    device,
-    channel,
-    source,
-    medium,
-    campaign,
-    country,
+    s.events AS events,
+    s.entry_url AS entry_url,
+    s.exit_url AS exit_url,
+    toUInt32(o.orders) AS orders,
+    toDecimal128(o.value_e4, 4) / 10000 AS value,
+    o.currency AS currency,
+    s.device AS device,
+    s.channel AS channel,
+    s.source AS source,
+    s.medium AS medium,
+    s.campaign AS campaign,
+    s.country AS country,
     toUInt8(s.is_bot) AS is_bot,
-    time,
+    s.time AS time,
     toUInt8(s.is_continuation) AS is_continuation,
     toUInt8(s.is_closed) AS is_closed
-FROM pathline.sessions AS s FINAL
+FROM (SELECT * FROM pathline.sessions FINAL) AS s
+LEFT JOIN
+(
+    -- Of the orders of a session, the value of those in the currency of the first: no sum across currencies.
+    SELECT
+        session_id,
+        count() AS orders,
+        argMin(currency, (at, order_id)) AS currency,
+        arraySum(arrayMap((v, c) -> if(c = currency, v, 0), groupArray(value_e4), groupArray(currencies))) AS value_e4
+    FROM (SELECT session_id, at, order_id, value_e4, currency, currency AS currencies FROM pathline.orders FINAL WHERE session_id != toFixedString('', 16))
+    GROUP BY session_id
+) AS o ON s.session_id = o.session_id
 COMMENT 'One row per session, without any journey in it: counts and revenue are safe to add up'

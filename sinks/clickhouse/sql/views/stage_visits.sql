@@ -58,30 +58,36 @@ FROM
 )
 UNION ALL
 SELECT
-    site,
-    journey,
-    journey_version,
-    visitor_id,
-    person_id,
-    lower(hex(session_id)) AS session_id,
-    visit_stage AS stage,
-    visit_rank AS rank,
-    toDateTime(visit_entered_at, 'UTC') AS entered_at,
-    if(toUnixTimestamp64Milli(visit_left_at) = 0, NULL, toDateTime(visit_left_at, 'UTC')) AS left_at,
-    if(toUnixTimestamp64Milli(visit_deadline_at) = 0, NULL, toDateTime(visit_deadline_at, 'UTC')) AS deadline_at,
-    visit_left_by AS left_by,
-    toUInt8(visit_settled) AS settled,
+    s.site AS site,
+    s.journey AS journey,
+    s.journey_version AS journey_version,
+    s.visitor_id AS visitor_id,
+    s.person_id AS person_id,
+    lower(hex(s.session_id)) AS session_id,
+    s.visit_stage AS stage,
+    s.visit_rank AS rank,
+    toDateTime(s.visit_entered_at, 'UTC') AS entered_at,
+    if(left_by = 'open', NULL, toDateTime(s.visit_left_at, 'UTC')) AS left_at,
+    if(toUnixTimestamp64Milli(s.visit_deadline_at) = 0, NULL, toDateTime(s.visit_deadline_at, 'UTC')) AS deadline_at,
+    -- Where the session is over short of the conversion, its carts, checkouts and payments may yet say otherwise.
+    multiIf(
+        s.visit_left_by != 'abandoned', s.visit_left_by,
+        c.chains_won > 0, 'converted',
+        c.chains_open > 0, 'open',
+        'abandoned'
+    ) AS left_by,
+    toUInt8(left_by != 'open') AS settled,
     (
-        toUnixTimestamp64Milli(if(toUnixTimestamp64Milli(visit_left_at) = 0, ended_at, visit_left_at))
-        - toUnixTimestamp64Milli(visit_entered_at)
+        toUnixTimestamp64Milli(if(toUnixTimestamp64Milli(s.visit_left_at) = 0, s.ended_at, s.visit_left_at))
+        - toUnixTimestamp64Milli(s.visit_entered_at)
     ) / 1000 AS seconds,
-    visit_device AS device,
-    visit_channel AS channel,
-    visit_source AS source,
-    visit_medium AS medium,
-    visit_campaign AS campaign,
-    visit_country AS country,
-    time AS stored_time
+    s.visit_device AS device,
+    s.visit_channel AS channel,
+    s.visit_source AS source,
+    s.visit_medium AS medium,
+    s.visit_campaign AS campaign,
+    s.visit_country AS country,
+    s.time AS stored_time
 FROM
 (
     SELECT
@@ -106,5 +112,21 @@ FROM
         journeys.visit_campaign AS visit_campaign,
         journeys.visit_country AS visit_country
     WHERE visit_stage != ''
-)
+) AS s
+LEFT JOIN
+(
+    -- How the carts, checkouts and payments ended in whose life the session took part.
+    SELECT
+        p.site AS site, p.journey AS journey, p.journey_version AS journey_version, p.time AS time, p.session_id AS session_id,
+        countIf(p.state = 'open') AS chains_open,
+        countIf(p.state = 'completed' OR o.state = 'void') AS chains_won,
+        maxIf(p.rank, p.state = 'abandoned' AND o.state != 'void') AS lost_rank,
+        argMaxIf(p.stage, p.rank, p.state = 'abandoned' AND o.state != 'void') AS lost_stage
+    FROM (SELECT * FROM pathline.participations FINAL) AS p
+    LEFT JOIN (SELECT site, journey, journey_version, chain_id, state FROM pathline.outcomes FINAL WHERE state = 'void') AS o
+        ON p.site = o.site AND p.journey = o.journey AND p.journey_version = o.journey_version AND p.chain_id = o.chain_id
+    GROUP BY site, journey, journey_version, time, session_id
+) AS c
+    ON s.site = c.site AND s.journey = c.journey AND s.journey_version = c.journey_version
+        AND s.time = c.time AND s.session_id = c.session_id
 COMMENT 'One row per stay in a stage: those that have ended and the one in which each session stands'
