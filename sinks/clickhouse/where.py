@@ -12,6 +12,7 @@ from typing import Final
 from schemas.conditions import OPS_OF, PROPERTY
 from schemas.events import FIELDS, PROPERTY_PREFIX, Kind
 from schemas.predicates import NUMBER, All, Any_, Compare, Literal_, Not, Predicate
+from sinks.clickhouse.properties import pattern_of, text_of
 
 TYPE_OF: Final[dict[Kind, str]] = {
     "word": "LowCardinality(String)",
@@ -21,15 +22,15 @@ TYPE_OF: Final[dict[Kind, str]] = {
     "number": "Int64",
     "flag": "Bool",
     "list": "Array(String)",
-    "json": "Map(String, String)",
+    "json": "String",
 }
-"""Missing is '' or empty, as in an event batch; of the properties every key is there, with '' for what is
-no text, number or boolean."""
+"""Missing is '' or empty, as in an event batch."""
 
 COLUMNS: Final[dict[str, tuple[str, str]]] = {
     field.name: (field.name, TYPE_OF[field.kind]) for field in FIELDS.values()
 } | {"value": ("value_e4", "Int64"), "received_at": ("received_at", "Nullable(DateTime64(3, 'UTC'))")}
-"""The column that holds a canonical field, and its type. This is all that a condition asks of a table."""
+"""The column that holds a canonical field, and its type: those of `pathline.events`. This is all that a
+condition asks of a table."""
 
 _ORDER: Final = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -95,8 +96,8 @@ class _Rendering:
     def _column(self, field: str) -> str:
         if not field.startswith(PROPERTY_PREFIX):
             return f"{self._table}`{COLUMNS[field][0]}`"
-        name = self._bound("String", field.removeprefix(PROPERTY_PREFIX))
-        return f"{self._table}`{COLUMNS['properties'][0]}`[{name}]"
+        pattern = self._bound("String", pattern_of(field.removeprefix(PROPERTY_PREFIX)))
+        return text_of(f"{self._table}`{COLUMNS['properties'][0]}`", pattern)
 
     def _bound(self, type_: str, value: object) -> str:
         name = f"{self._prefix}{len(self.parameters) + 1}"

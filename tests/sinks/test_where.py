@@ -11,53 +11,75 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 import sinks
+from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.decode.parse import NESTING_MAX, Digits, encode_json
 from pipeline.core.predicates import mask
 from schemas.conditions import OPS_OF, PROPERTY
 from schemas.events import FIELDS, PROPERTY_PREFIX, arrow_type
+from schemas.mappings import load_mapping
 from schemas.nodes import DEPTH_MAX
 from schemas.predicates import NUMBER, All, Any_, Compare, Not, Predicate, matches
 from sinks.clickhouse.client import connect, target
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.properties import DEPTH_MAX as NESTED_MAX
+from sinks.clickhouse.properties import pattern_of, text_of
 from sinks.clickhouse.query import Reader
 from sinks.clickhouse.where import COLUMNS, where
 from tests.definitions.strategies import ESCAPES, PROPERTIES, Event, batch_of, comparisons, events, trees
 from tests.definitions.test_predicates import CASES
 
 AT = dt.datetime(2024, 5, 1, tzinfo=dt.UTC)
+NAME_MAX = 1_000
+"""The name of a property becomes part of a pattern, and these may not be endless."""
+JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 STORED: dict[str, Any] = {"event_at": AT, "value": 0, "quantity": 0, "passive": False}
 """What an event has where nothing was said: these are never missing."""
 
 
 class Rows:
-    """A table of events in the embedded engine, and the reader that asks it."""
+    """The table of events in the embedded engine, as it is made for a deployment, and a reader that asks it.
+    The position of a row is its number.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._client = connect(target(dsn))
-        columns = ", ".join(f"`{name}` {type_}" for name, type_ in COLUMNS.values())
-        self._client.command(
-            f"CREATE TABLE e (n UInt64, {columns}) ENGINE = MergeTree ORDER BY (site, event)"
-        )
+        migrate(self._client, embedded=True)
         self._reader = Reader(dsn)
 
     def put(self, rows: Sequence[Event]) -> None:
         """These and no others."""
-        self._client.command("TRUNCATE TABLE e")
-        self._client.insert_arrow("e", table_of(rows))
+        self._client.command("TRUNCATE TABLE pathline.events")
+        self._client.insert_arrow("pathline.events", table_of(rows))
+
+    def texts(self, patterns: Sequence[str]) -> list[tuple[str, ...]]:
+        """The properties that the patterns find, row by row."""
+        columns = [text_of("properties", f"{{p{n}:String}}") for n, _ in enumerate(patterns)]
+        sql = f"SELECT {', '.join(columns)} FROM pathline.events ORDER BY position"
+        parameters = {f"p{n}": pattern for n, pattern in enumerate(patterns)}
+        return [tuple(row) for row in self._client.query(sql, parameters=parameters).result_rows]
+
+    def types(self) -> dict[str, str]:
+        """The columns of the table."""
+        sql = "SELECT name, type FROM system.columns WHERE database = 'pathline' AND table = 'events'"
+        return dict(self._client.query(sql).result_rows)
 
     def those(self, predicate: Predicate) -> list[int]:
         """The numbers of the rows that the condition lets through."""
         condition, parameters = where(predicate)
-        return self.ask(f"SELECT n FROM e WHERE {condition} ORDER BY n", parameters)
+        return self.ask(f"SELECT position AS n FROM pathline.events WHERE {condition} ORDER BY n", parameters)
 
     def those_of_old(self, predicate: Predicate) -> list[int]:
         """The same by a ClickHouse before 26.7, which reads numbers less exactly."""
         condition, parameters = where(predicate)
-        sql = f"SELECT n FROM e WHERE {condition} ORDER BY n SETTINGS precise_float_parsing = 0"
+        sql = f"SELECT position AS n FROM pathline.events WHERE {condition} ORDER BY n"
+        sql += " SETTINGS precise_float_parsing = 0"
         return [n for (n,) in self._client.query(sql, parameters=parameters).result_rows]
 
     def ask(self, sql: str, parameters: dict[str, object]) -> list[int]:
@@ -83,28 +105,37 @@ def stored(row: Event) -> Event:
     event = dict.fromkeys((*FIELDS, *PROPERTIES)) | row
     event |= {name: value for name, value in STORED.items() if event[name] is None}
     found = properties(event)
-    return event | {"properties": json.dumps(found) if found else ""}
+    return event | {"properties": encode_json(found).decode() if found else ""}
 
 
-def properties(event: Event) -> dict[str, str]:
-    """The map of the event's row: a property that is no scalar has its key, and ''."""
-    found = {"no scalar": ""} if event["properties"] else {}
-    return found | {
-        name.removeprefix(PROPERTY_PREFIX): value
+def properties(event: Event) -> dict[str, Any]:
+    """The object that the record had: what can be a number or a boolean there is one, every other time a text
+    of it; beside them something nested that has the same keys, and looks like more.
+    """
+    found = {
+        name.removeprefix(PROPERTY_PREFIX): as_written(value)
         for name, value in event.items()
         if name.startswith(PROPERTY_PREFIX) and value is not None
     }
+    if not event["properties"]:
+        return found
+    return {"nested": [found, '"a":"}', {"a": [None, found]}], "a more": None} | found | {"last": {}}
+
+
+def as_written(text: str) -> Any:
+    """The JSON of a property with this text."""
+    if text in ("true", "false"):
+        return text == "true"
+    is_number = JSON_NUMBER.fullmatch(text) and text != "-0"
+    return Digits(text) if is_number and len(text) % 2 else text
 
 
 def table_of(rows: Sequence[Event]) -> pa.Table:
-    columns: dict[str, pa.Array] = {"n": pa.array(range(len(rows)), pa.uint64())}
+    columns: dict[str, pa.Array] = {"position": pa.array(range(len(rows)), pa.int64())}
     for field, (name, _) in COLUMNS.items():
         values = [row[field] for row in rows]
         match FIELDS[field].kind:
-            case "json":
-                pairs = [list(properties(row).items()) for row in rows]
-                columns[name] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
-            case "word" | "text":
+            case "json" | "word" | "text":
                 columns[name] = pa.array([value or "" for value in values], pa.string())
             case "list":
                 columns[name] = pa.array([value or [] for value in values], pa.list_(pa.string()))
@@ -129,6 +160,12 @@ def test_meaning_by_example(table: Rows) -> None:
         assert_one_meaning(table, predicate, rows)
 
 
+def test_the_columns_are_those_of_the_table(table: Rows) -> None:
+    types = table.types()
+    assert {name: types[name] for name, _ in COLUMNS.values()} == dict(COLUMNS.values())
+    assert set(COLUMNS) == set(FIELDS)
+
+
 stored_events = st.lists(events.map(stored), min_size=1, max_size=12)
 
 
@@ -141,6 +178,40 @@ def test_a_table_says_what_its_events_say(table: Rows, data: st.DataObject, rows
         assert_one_meaning(table, data.draw(comparisons([PROPERTY], rows, [op])), rows)
     for tree in data.draw(st.lists(trees(comparisons(rows=rows)), min_size=3, max_size=3)):
         assert_one_meaning(table, tree, rows)
+
+
+NAMES = ("a", "b", 'a":1', "é\\n", "")
+numbers = st.from_regex(JSON_NUMBER, fullmatch=True) | st.sampled_from(("-0", "1.50", "1e999", "9" * 30))
+values = st.recursive(
+    st.sampled_from(("true", "false", "null", '""'))
+    | numbers
+    | st.sampled_from([*NAMES, *ESCAPES]).map(json.dumps),
+    lambda part: (
+        st.lists(part, max_size=3).map(lambda items: f"[ {','.join(items)}]")
+        | st.lists(st.tuples(st.sampled_from(NAMES), part), max_size=3).map(lambda items: as_object(items))
+    ),
+    max_leaves=6,
+)
+
+
+def as_object(items: Sequence[tuple[str, str]]) -> str:
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in items) + "}"
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), values), max_size=5).map(as_object), max_size=8))
+@example(['{"x":' + '{"a":' * (NESTING_MAX - 3) + "[]" + "}" * (NESTING_MAX - 3) + ',"a":"found"}'])
+def test_a_property_is_the_text_that_the_pipeline_sees(table: Rows, found: list[str]) -> None:
+    """The text of all as it is stored has no repeated keys, no white space and no needless escapes."""
+    assert NESTED_MAX == NESTING_MAX
+    head = '{"event_at":"2026-03-13T10:21:14Z","visitor_id":"v","event":"e","properties":'
+    lines = b"".join(f"{head}{text}}}\n".encode() for text in found)
+    seen = [f"{PROPERTY_PREFIX}{name}" for name in NAMES]
+    decoder = Decoder(load_mapping("canonical"), ("properties", *seen), TimeBounds(1_800_000_000_000))
+    decoded, _ = decoder.lines(np.frombuffer(lines + bytes(64), np.uint8)[: len(lines)], 0, 1_000)
+    batch = decoded.batch
+    table.put([stored({}) | {"properties": text} for text in batch.column("properties").to_pylist()])
+    texts = table.texts([pattern_of(name) for name in NAMES])
+    assert texts == [tuple(row.values()) for row in batch.select(seen).to_pylist()]
 
 
 @given(st.lists(st.from_regex(NUMBER, fullmatch=True), min_size=1, max_size=30), st.data())
@@ -167,7 +238,9 @@ def test_numbers_that_no_text_reaches(table: Rows, bound: float) -> None:
 @example([*ESCAPES])
 @example(["é'\\" * 200_000])  # beyond what a statement may be long
 def test_any_text_can_be_asked_for(table: Rows, found: list[str]) -> None:
-    rows = [stored({"url": text, "products": [text], f"properties.{text}": text}) for text in found]
+    rows = [
+        stored({"url": text, "products": [text], f"properties.{text[:NAME_MAX]}": text}) for text in found
+    ]
     names = {name for row in rows for name in row}
     rows = [dict.fromkeys(names) | row for row in rows]
     table.put(rows)
@@ -176,7 +249,7 @@ def test_any_text_can_be_asked_for(table: Rows, found: list[str]) -> None:
             assert_one_meaning(table, Compare("url", op, text), rows)
         assert_one_meaning(table, Compare("url", "in", (text, "other")), rows)
         assert_one_meaning(table, Compare("products", "contains", text), rows)
-        assert_one_meaning(table, Compare(f"properties.{text}", "in", (text, 1.0)), rows)
+        assert_one_meaning(table, Compare(f"properties.{text[:NAME_MAX]}", "in", (text, 1.0)), rows)
 
 
 @pytest.mark.parametrize("piece", ESCAPES)
@@ -184,7 +257,7 @@ def test_no_text_of_a_user_s_is_in_the_condition(piece: str) -> None:
     for op in ("eq", "ne", "prefix", "suffix", "contains"):
         condition, parameters = where(Compare(f"properties.{piece}", op, piece))
         assert condition == where(Compare("properties.x", op, "x"))[0]
-        assert parameters == {"p1": piece, "p2": piece}
+        assert parameters == {"p1": pattern_of(piece), "p2": piece}
 
 
 def test_conditions_nest_as_deep_as_definitions(table: Rows) -> None:
@@ -200,7 +273,8 @@ def test_conditions_share_a_query_that_joins_and_renames(table: Rows) -> None:
     table.put([stored({"event": name, "user_id": "u"}) for name in ("cart", "order", "view")])
     cart, of_cart = where(Compare("event", "eq", "cart"), table="a", prefix="cart")
     order, of_order = where(Not(Compare("event", "in", ("cart", "view"))), table="b", prefix="order")
-    sql = f"SELECT b.n AS n, 'view' AS event FROM e AS a JOIN e AS b USING (user_id) WHERE {cart} AND {order}"
+    tables = "pathline.events AS a JOIN pathline.events AS b USING (user_id)"
+    sql = f"SELECT b.position AS n, 'view' AS event FROM {tables} WHERE {cart} AND {order}"
     assert table.ask(sql, of_cart | of_order) == [1]
 
 
