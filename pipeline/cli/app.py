@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, house, plan, replay, show, simulate, stories
+from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, stories
 
 app = typer.Typer(
     name="pathline",
@@ -18,6 +18,7 @@ app.command("demo")(demo.demo)
 app.command("run")(replay.run)
 app.command("show")(show.show)
 app.command("query")(ask.query)
+app.command("explain")(explain.explain)
 app.command("simulate")(simulate.simulate)
 app.command("check")(house.check)
 app.command("test")(stories.try_stories)
