@@ -18,8 +18,8 @@ BROWSE: Final = KINDS[0]
 
 
 class Happening(NamedTuple):
-    """One thing in the life of an object. What has an event behind it is told beneath that event, best one
-    for which `means` holds: the condition that stands at `place`.
+    """One thing in the life of an object. What has an event behind it is told beneath that event: the one of
+    the order, or best one for which `means` holds, the condition that stands at `place`.
     """
 
     at: datetime
@@ -28,6 +28,7 @@ class Happening(NamedTuple):
     has_event: bool = True
     means: Predicate | None = None
     place: str = ""
+    order_id: str = ""
 
 
 def titles(rows: Sequence[Row]) -> dict[str, str]:
@@ -93,10 +94,11 @@ class Life:
 
     def _ended(self, row: Row) -> Happening:
         at, titled = row["resolved_at"], self._title(row)
-        order = f" by order {row['order_id']}" if row.get("order_id") else ""
+        by: str = row.get("order_id") or ""
+        order = f" by order {by}" if by else ""
         match row["state"]:
             case "completed":
-                return Happening(at, f"✓ {titled} completed{order}", ON)
+                return Happening(at, f"✓ {titled} completed{order}", ON, order_id=by)
             case "withdrawn":
                 means = self._objects.withdrawn if self._objects else None
                 text = f"✗ {titled} withdrawn: given up on purpose"
@@ -106,10 +108,11 @@ class Life:
                 return Happening(at, f"· {titled} superseded by {successor}", FAINT)
             case "recovered":
                 back = amount(row["recovered_value"], row["currency"])
-                return Happening(at, f"✓ {titled} recovered{order}: {back}", ON)
+                return Happening(at, f"✓ {titled} recovered{order}: {back}", ON, order_id=by)
             case "void":
                 late = "an order that came late was placed before its deadline"
-                return Happening(at, f"✓ {titled} was not abandoned after all (void){order}: {late}", ON)
+                text = f"✓ {titled} was not abandoned after all (void){order}: {late}"
+                return Happening(at, text, ON, order_id=by)
             case "expired":
                 window = f" within {duration(self._objects.recovery_window_ms)}" if self._objects else ""
                 text = f"· {titled} expired: no order{window}"

@@ -21,11 +21,7 @@ def explain(lines: list[Line], rows: Sequence[Row], definition: Definition | Non
     life = Life(rows, definition)
     for happening in [happening for row in rows for happening in life.of(row)]:
         line = _event_of(lines, happening) if happening.has_event else None
-        why = ""
-        if happening.means is not None:
-            event = canonical(line.event) if line and line.event else {}
-            why = f" because {condition(happening.means, event)} ({happening.place})"
-        effect = Effect(f"{name}{happening.text}{why}", happening.style)
+        effect = Effect(f"{name}{happening.text}{_why(line, happening)}", happening.style)
         if line is None:
             lines.append(by_time(effect, happening.at))
         else:
@@ -33,14 +29,30 @@ def explain(lines: list[Line], rows: Sequence[Row], definition: Definition | Non
 
 
 def _event_of(lines: Sequence[Line], happening: Happening) -> Line | None:
-    """The event that did it: of that second, best one for which the condition holds."""
+    """The event that did it, of that second. None where it is not there, such as an order that came late."""
     second = happening.at.replace(microsecond=0)
     there = [line for line in lines if line.has_session and line.at.replace(microsecond=0) == second]
-    if happening.means is not None:
-        for line in there:
-            if line.event and matches(happening.means, canonical(line.event)):
-                return line
+    if happening.order_id:
+        there = [line for line in there if line.event and happening.order_id in _ids(line.event)]
+    for line in there:
+        if _why(line, happening):
+            return line
     return there[-1] if there else None
+
+
+def _ids(event: Row) -> tuple[str, str]:
+    """What an order may be called by: the id of its event, where it has none."""
+    return event["order_id"], event["event_id"]
+
+
+def _why(line: Line | None, happening: Happening) -> str:
+    """The condition that the event meets; nothing where it does not, as the definition is now."""
+    if line is None or line.event is None or happening.means is None:
+        return ""
+    event = canonical(line.event)
+    if not matches(happening.means, event):
+        return ""
+    return f" because {condition(happening.means, event)} ({happening.place})"
 
 
 def still_open(rows: Sequence[Row]) -> Iterator[str]:

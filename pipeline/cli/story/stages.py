@@ -11,7 +11,7 @@ from pipeline.cli.story.definitions import Definition
 from pipeline.cli.story.lines import BACK, FAINT, LOST, ON, Effect, Line, by_time
 from pipeline.cli.story.rules import Walk, canonical
 from pipeline.cli.story.words import condition, duration, entry, moment
-from schemas.journeys import Journey, Rule
+from schemas.journeys import Rule
 
 
 def explain(
@@ -74,15 +74,13 @@ def _stayed(walk: Walk, holding: list[Rule], definition: Definition) -> str:
     ranks = [rule.rank for rule in holding if rule.kind == "enter"]
     if not ranks:
         return ""
-    stage, here = journey.stages[max(ranks) - 1], _name(journey, walk.rank)
-    if stage.rank != walk.rank:
-        return f"{stage.name}, which lies behind: stays in {here}"
+    stage = journey.stages[max(ranks) - 1]
+    if stage.rank < walk.rank:
+        return f"{stage.name}, which lies behind: stays in {journey.stages[walk.rank - 1].name}"
+    if stage.rank > walk.rank:
+        return f"{stage.name} by {definition.file} as it is now, but there is no transition"
     again = f"{stage.name} again"
     return again + ("" if stage.abandon_after_ms is None else ": its deadline counts from now")
-
-
-def _name(journey: Journey, rank: int) -> str:
-    return journey.stages[rank - 1].name if rank else "no stage"
 
 
 def timers(rows: Sequence[Row], definition: Definition | None, name: str) -> Iterator[Line]:

@@ -77,7 +77,7 @@ def _rows(rows: Sequence[Row], journey: str, version: int, session_id: str = "")
         row
         for row in rows
         if (row["journey"], row["journey_version"]) == (journey, version)
-        and session_id in ("", row["session_id"])
+        and (not session_id or row["session_id"] == session_id)
     ]
 
 
