@@ -20,7 +20,7 @@ from pipeline.cli.story.asked import EVENTS_MAX, Found, Told, ask, find, tell
 from pipeline.cli.story.definitions import Definition, load
 from pipeline.cli.story.page import Part, show
 from pipeline.cli.story.timeline import How, story
-from pipeline.cli.story.words import moment
+from pipeline.cli.story.words import moment, plain
 from pipeline.run import plan
 from pipeline.runtime import stop
 from pipeline.settings import BadSettings, Settings, load_settings
@@ -160,7 +160,7 @@ def _introduce(wanted: str, found: Sequence[Found], console: Console) -> None:
     if len(found) > 1:
         told = "" if len(found) <= VISITORS_MAX else f", of which the first {VISITORS_MAX} are told"
         text += f": {len(found)} visitors{told}"
-    console.print(Text(text, "bold"), soft_wrap=True)
+    console.print(Text(plain(text), "bold"), soft_wrap=True)
 
 
 def _head(told: Told, console: Console) -> None:
@@ -169,10 +169,9 @@ def _head(told: Told, console: Console) -> None:
     users = sorted({row["user_id"] for row in told.events} - {""})
     known = f", known as {', '.join(users)}" if users else ""
     count = f"{len(told.events):,} event{'s' if len(told.events) > 1 else ''}"
-    head = (
-        f"\nvisitor {told.whose.visitor_id}{site}{known}: {count}, {moment(first)} to {moment(last, first)}"
-    )
-    console.print(Text(head, "bold"), soft_wrap=True)
+    span = f"{moment(first)} to {moment(last, first)}"
+    head = plain(f"visitor {told.whose.visitor_id}{site}{known}: {count}, {span}")
+    console.print(Text(f"\n{head}", "bold"), soft_wrap=True)
 
 
 def _warnings(

@@ -131,6 +131,7 @@ def test_what_is_still_open(folder: Path) -> None:
     assert "a copy of" not in text
     text = told(pathline("explain", "c1", *files, cwd=folder))
     assert "in no session yet: it waits until its time has passed\n" in text
+    assert re.search(r"^  open +shop: stage cart, deadline 2026-01-05 12:14:00$", text, re.MULTILINE)
 
 
 def test_nothing_found(folder: Path, tmp_path: Path) -> None:

@@ -151,6 +151,14 @@ def test_objects_of_a_definition_that_is_not_known_are_told_without_reasons() ->
     assert "11:00:00  ✗ cart abandoned: its deadline passed\n" in text
 
 
+def test_no_text_of_an_event_commands_the_terminal() -> None:
+    rows = [event("10:00:00", "\x1b[2Jboo\n", url="/\x07é")]
+    text = printed(Told(Whose("shop", "anna"), rows), {})
+    assert "?[2Jboo?" in text
+    assert "/?é" in text
+    assert "\x1b" not in text
+
+
 def test_every_part_of_the_shipped_definitions_has_its_line() -> None:
     for definition in load(["checkout", "w1"]).values():
         for rule in definition.journey.rules:

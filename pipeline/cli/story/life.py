@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from pipeline.cli.story.asked import Row
@@ -107,7 +108,7 @@ class Life:
                 successor = self._titles.get(row["successor_id"], "another")
                 return Happening(at, f"· {titled} superseded by {successor}", FAINT)
             case "recovered":
-                back = amount(row["recovered_value"], row["currency"])
+                back = amount(row["recovered_value"] or Decimal(0), row["currency"])
                 return Happening(at, f"✓ {titled} recovered{order}: {back}", ON, order_id=by)
             case "void":
                 late = "an order that came late was placed before its deadline"

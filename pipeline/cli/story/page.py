@@ -13,7 +13,7 @@ from rich.text import Text
 from pipeline.cli.story.asked import Row
 from pipeline.cli.story.lines import FAINT, Line
 from pipeline.cli.story.timeline import Story
-from pipeline.cli.story.words import amount, clock, moment
+from pipeline.cli.story.words import amount, clock, moment, plain
 
 PRODUCTS_SHOWN_MAX: Final = 5
 NAME_WIDTH_MAX: Final = 28
@@ -42,7 +42,7 @@ def show(story: Story, part: Part, console: Console) -> None:
     for line in shown:
         if line.session and line.session != session:
             session = line.session
-            _print(console, Text(f"\n{story.headings[session - 1]}", "bold"))
+            _print(console, Text(f"\n{plain(story.headings[session - 1])}", "bold"))
             before = line
         is_same_day = before is not None and before.at.date() == line.at.date()
         when = clock(line.at) if is_same_day else moment(line.at)
@@ -72,17 +72,17 @@ def _line(line: Line, when: str, width: int, marked: str, console: Console) -> N
     text = Text(when, FAINT)
     if line.event is None:
         effect = line.effects[0]
-        _print(console, text.append(effect.text, effect.style))
+        _print(console, text.append(plain(effect.text), effect.style))
         return
-    event, details = line.event, _details(line.event)
-    text.append(f"{event['event']:{width if details else 0}}", FAINT if line.is_copy else "bold")
+    event, details = line.event, plain(_details(line.event))
+    text.append(f"{plain(event['event']):{width if details else 0}}", FAINT if line.is_copy else "bold")
     if details:
         text.append(f"  {details}", FAINT if line.is_copy else "")
     if marked in (event["order_id"], event["cart_id"]):
         text.append("  <", "bold cyan")
     _print(console, text)
     for effect in line.effects:
-        _print(console, Text(" " * len(when)).append(effect.text, effect.style))
+        _print(console, Text(" " * len(when)).append(plain(effect.text), effect.style))
 
 
 def _details(event: Row) -> str:

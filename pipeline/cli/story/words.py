@@ -90,6 +90,11 @@ def amount(value: Decimal, currency: str = "") -> str:
     return f"{text} {currency}".rstrip()
 
 
+def plain(text: str) -> str:
+    """Without what a terminal would take for a command, or for the end of a line: ids come from anywhere."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def clock(at: datetime) -> str:
     """The time of day, with milliseconds where there are some."""
     return at.strftime("%H:%M:%S") + (f".{at.microsecond // 1000:03}" if at.microsecond else "")
