@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pipeline.cli.story.asked import Row
 from pipeline.cli.story.definitions import Definition
 from pipeline.cli.story.lines import BACK, FAINT, LOST, ON
-from pipeline.cli.story.words import amount, duration
+from pipeline.cli.story.words import amount, duration, moment
 from schemas.objects import KINDS, Object, Objects
 from schemas.predicates import Predicate
 
@@ -111,9 +111,12 @@ class Life:
                 back = amount(row["recovered_value"] or Decimal(0), row["currency"])
                 return Happening(at, f"✓ {titled} recovered{order}: {back}", ON, order_id=by)
             case "void":
-                late = "an order that came late was placed before its deadline"
+                told = max(
+                    at, time(row["abandoned_at"]) or at
+                )  # nobody knew before, so it is told after that
+                late = f"it came late, but was placed at {moment(at, told)}"
                 text = f"✓ {titled} was not abandoned after all (void){order}: {late}"
-                return Happening(at, text, ON, order_id=by)
+                return Happening(told, text, ON, has_event=False)
             case "expired":
                 window = f" within {duration(self._objects.recovery_window_ms)}" if self._objects else ""
                 text = f"· {titled} expired: no order{window}"
