@@ -13,7 +13,9 @@ from chdb.session import Session
 
 STATEMENTS = sorted(Path(__file__).parent.glob("*.sql"))
 RAW = "CREATE TABLE raw (partition Int32, position Int64, line String) ENGINE = Memory"
-CHANGES = "SELECT kind, count() AS changes, toString(sum(taken_back)) AS taken_back FROM order_changes GROUP BY kind"
+CHANGES = """
+    SELECT kind, count() AS changes, toString(sum(taken_back)) AS taken_back
+    FROM order_changes GROUP BY kind"""
 ORDERS = """
     SELECT site, currency, count() AS orders, toString(sum(value)) AS value, countIf(is_late) AS late
     FROM orders GROUP BY ALL"""
@@ -26,6 +28,7 @@ class Answer:
     """Times in ms, money in 1/10,000; 0 is no time."""
 
     objects: list[Row]
+    visits: list[Row]
     sessions: list[Row]
     orders: list[Row]
     changes: list[Row]
@@ -35,6 +38,7 @@ class Answer:
 
 QUESTIONS = {
     "objects": "SELECT * EXCEPT (chain, object) FROM objects ORDER BY site, visitor_id, object",
+    "visits": "SELECT site, visitor_id, started_at, ended_at, events FROM sessions",
     "sessions": "SELECT * FROM session_outcomes ORDER BY site, visitor_id, started_at",
     "orders": ORDERS + " ORDER BY ALL",
     "changes": CHANGES + " ORDER BY ALL",
@@ -73,10 +77,9 @@ def _load(session: Session, partitions: Sequence[Sequence[bytes]], path: Path) -
             for position, line in enumerate(lines, 1):
                 assert b"\t" not in line
                 file.write(b"%d\t%d\t%s\n" % (partition, position, line))
+    columns = "partition Int32, position Int64, line String"
     session.query(RAW)
-    session.query(
-        f"INSERT INTO raw SELECT * FROM file('{path}', 'TSVRaw', 'partition Int32, position Int64, line String')"
-    )
+    session.query(f"INSERT INTO raw SELECT * FROM file('{path}', 'TSVRaw', '{columns}')")
 
 
 def _rows(session: Session, sql: str) -> list[Row]:

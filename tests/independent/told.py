@@ -1,9 +1,9 @@
 """Streams and answers as a person writes them: a line per record, a line per object.
 
-A record is the time of day (`3d` before it: three days later), the event's name and NAME=VALUE for fields. It is the
-visitor `a` in partition 0 (`v=`, `p=` for others), has an id of its own (`id=`), and arrives when it happens; value is
-in EUR. An object is kind, time of opening, state and final state, then what else is to be checked: `left=`
-(abandoned_at), `done=` (resolved_at), `risk=` (value at risk), `won=` (recovered value).
+A record is the time of day (`3d` before it: three days later), the event's name and NAME=VALUE for fields.
+It is the visitor `a` in partition 0 (`v=`, `p=` for others), has an id of its own (`id=`), and arrives when
+it happens; value is in EUR. An object is kind, time of opening, state and final state, then what else is to
+be checked: `left=` (abandoned_at), `done=` (resolved_at), `risk=` (value at risk), `won=` (recovered value).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _record(line: str, number: int) -> tuple[int, Row]:
 
 
 def _value(name: str, text: str) -> Any:
-    if name in ("products",):
+    if name == "products":
         return text.split(",")
     if name in ("value", "passive"):
         return json.loads(text)
