@@ -43,7 +43,7 @@ FROM (
         countIf(event IN (
             'page_view', 'screen_view', 'view_promotion', 'select_promotion', 'view_item_list', 'select_item',
             'view_item', 'search', 'view_search_results', 'add_to_cart', 'view_cart', 'remove_from_cart',
-            'begin_checkout', 'add_shipping_info', 'add_payment_info'
+            'begin_checkout', 'add_shipping_info', 'add_payment_info', 'payment_failed'
         )) AS short_of_order,
         -- A repeat of an order enters no stage.
         countIf((partition, position) IN (SELECT partition, position FROM orders)) AS orders

@@ -20,12 +20,14 @@ SELECT
     visitor_id,
     chain,
     step.2 AS object,
-    argMax(running, step.1) AS value_at_risk
+    argMax(running, step.1) AS value_at_risk,
+    any(chain_currency) AS currency
 FROM (
     SELECT
         site,
         visitor_id,
         chain,
+        any(chain_acts.chain_currency) AS chain_currency,
         -- 1 place, 2 object, 3 kind of the object, 4 kind of the event, 5 what, 6 value
         arraySort(groupArray((place, object, kind, rank, what, toInt64(counted)))) AS steps,
         arrayFold(

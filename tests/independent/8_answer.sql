@@ -13,6 +13,7 @@ SELECT
     if(e.verb = 'abandoned', e.at, 0) AS abandoned_at,
     if(e.verb = 'abandoned', o.resolved_at, e.at) AS resolved_at,
     v.value_at_risk AS value_at_risk,
+    if(v.value_at_risk > 0, v.currency, '') AS currency,
     if(e.verb = 'abandoned', o.recovered_value, 0) AS recovered_value
 FROM (SELECT * FROM told WHERE verb NOT IN ('opened', 'touched')) AS e
 JOIN (SELECT * FROM told WHERE verb = 'opened') AS opening USING (site, visitor_id, chain, object)

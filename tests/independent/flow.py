@@ -29,6 +29,7 @@ OBJECTS = {
             ifNull(toUnixTimestamp(v.abandoned_at), 0) AS abandoned_at,
             ifNull(toUnixTimestamp(v.resolved_at), 0) AS resolved_at,
             toInt64(v.value_at_risk * 10000) AS value_at_risk,
+            if(v.value_at_risk > 0, v.currency, '') AS currency,
             toInt64(v.recovered_value * 10000) AS recovered_value
         FROM bi.abandonments AS v
         WHERE journey = 'checkout'""",

@@ -36,7 +36,7 @@ STEPS: Final = {  # how often each is done: with an empty cart, and with a full 
     "pay": (0.3, 9),
     "fail": (0, 3),
     "order": (0.8, 9),
-    "log_in": (1, 2),
+    "log_in": (1, 5),
     "wait": (3, 5),
     "edge": (1, 3),
     "leave": (14, 12),
