@@ -112,22 +112,29 @@ CREATE FUNCTION applied AS (s, h, verb) -> multiIf(
 );
 
 -- Before each happening the visitor looks at the clock.
+CREATE TABLE lives ENGINE = MergeTree ORDER BY (site, visitor_id) AS
+SELECT
+    site,
+    visitor_id,
+    arraySort(h -> (h.number, h.what != 'clock'), groupArrayArray(CAST(
+        [(number, time, 'clock', 0, time, 0, '', []),
+         (number, time, what, rank, at, is_late, cart_id, products)],
+        'Array(Tuple(number UInt32, time Int64, what String, rank UInt8, at Int64, is_late UInt8,
+            cart_id String, products Array(String)))'
+    ))) AS life
+FROM happenings
+GROUP BY site, visitor_id;
+
+-- A fold goes on for as long as the longest life in a block, and each step has its price: a few large blocks.
 CREATE TABLE walked ENGINE = Memory AS
 SELECT
     site,
     visitor_id,
     arrayFold(
-        (s, h) -> applied(s, h, meaning(s, h)),
-        arraySort(h -> (h.number, h.what != 'clock'), groupArrayArray(CAST(
-            [(number, time, 'clock', 0, time, 0, '', []),
-             (number, time, what, rank, at, is_late, cart_id, products)],
-            'Array(Tuple(number UInt32, time Int64, what String, rank UInt8, at Int64, is_late UInt8,
-                cart_id String, products Array(String)))'
-        ))),
-        as_state(0, 0, 0, 0, 0, 0, [], [], [], [])
+        (s, h) -> applied(s, h, meaning(s, h)), life, as_state(0, 0, 0, 0, 0, 0, [], [], [], [])
     ) AS end_state
-FROM happenings
-GROUP BY site, visitor_id;
+FROM lives
+SETTINGS max_block_size = 16384, preferred_block_size_bytes = 0;
 
 CREATE TABLE told ENGINE = Memory AS
 SELECT site, visitor_id, step.object AS object, step.chain AS chain, step.kind AS kind, step.verb AS verb,
