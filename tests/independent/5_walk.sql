@@ -1,10 +1,10 @@
 -- The life of the one object that a visitor may have open, happening by happening, as a fold.
 -- A step `told` is (object, chain, kind, verb, at, number of the happening): opened, touched, and how it ended
 -- (completed, withdrawn, superseded, abandoned). `ends` keeps what each chain knew when it ended.
-CREATE FUNCTION as_state AS (kind, object, chain, opened_at, deadline_at, merges, carts, products, told, ends) -> CAST(
-    tuple(kind, object, chain, opened_at, deadline_at, merges, carts, products, told, ends),
+CREATE FUNCTION as_state AS (kind, object, chain, chain_opened_at, opened_at, deadline_at, merges, carts, products, told, ends) -> CAST(
+    tuple(kind, object, chain, chain_opened_at, opened_at, deadline_at, merges, carts, products, told, ends),
     'Tuple(
-        kind UInt8, object UInt32, chain UInt32, opened_at Int64, deadline_at Int64, merges UInt8,
+        kind UInt8, object UInt32, chain UInt32, chain_opened_at Int64, opened_at Int64, deadline_at Int64, merges UInt8,
         carts Array(String), products Array(String),
         told Array(Tuple(
             object UInt32, chain UInt32, kind UInt8, verb String, at Int64, number UInt32)),
@@ -21,27 +21,26 @@ CREATE FUNCTION with_products AS (products, h) -> if(
     arrayFilter(product -> NOT has(h.products, product), products),
     arrayDistinct(arrayConcat(products, h.products))
 );
-CREATE FUNCTION known AS (products) -> if(length(products) > 16, [], products);
 
 -- Whether an order is that of a chain: cart ids first, then products; who knows neither is believed.
 CREATE FUNCTION is_match AS (carts, products, cart_id, ordered) -> multiIf(
     has(carts, cart_id) AND cart_id != '', 1,
-    hasAny(known(products), ordered), 1,
+    hasAny(known(products), known_to_order(ordered)), 1,
     notEmpty(carts) AND cart_id != '', 0,
-    notEmpty(known(products)) AND notEmpty(ordered), 0,
+    notEmpty(known(products)) AND notEmpty(known_to_order(ordered)), 0,
     1
 );
 
 -- The chain is over: nothing is open.
 CREATE FUNCTION chain_ended AS (s, verb, at, number) -> as_state(
-    0, s.object, s.chain, 0, 0, 0, [], [],
+    0, s.object, s.chain, 0, 0, 0, 0, [], [],
     arrayPushBack(s.told, (s.object, s.chain, s.kind, verb, at, number)),
     arrayPushBack(s.ends, (s.chain, s.carts, s.products))
 );
 
 -- Nothing is open: the first object of a new chain.
 CREATE FUNCTION chain_opened AS (s, h) -> as_state(
-    h.rank, s.object + 1, s.chain + 1, h.time, h.time + patience(h.rank), 0,
+    h.rank, s.object + 1, s.chain + 1, h.time, h.time, h.time + patience(h.rank), 0,
     with_cart([], h.cart_id), with_products([], h),
     arrayPushBack(s.told, (s.object + 1, s.chain + 1, h.rank, 'opened', h.time, h.number)),
     s.ends
@@ -49,7 +48,7 @@ CREATE FUNCTION chain_opened AS (s, h) -> as_state(
 
 -- A browse that led to more is completed, and a new chain begins.
 CREATE FUNCTION led_on AS (s, h) -> as_state(
-    h.rank, s.object + 1, s.chain + 1, h.time, h.time + patience(h.rank), 0,
+    h.rank, s.object + 1, s.chain + 1, h.time, h.time, h.time + patience(h.rank), 0,
     with_cart([], h.cart_id), with_products([], h),
     arrayConcat(s.told, [
         (s.object, s.chain, s.kind, 'completed', h.time, h.number),
@@ -60,7 +59,7 @@ CREATE FUNCTION led_on AS (s, h) -> as_state(
 
 -- A successor in the same chain: of a higher kind, or of the same kind with another cart id (merged).
 CREATE FUNCTION superseded AS (s, h) -> as_state(
-    h.rank, s.object + 1, s.chain, h.time, h.time + patience(h.rank), s.merges + (h.rank = s.kind),
+    h.rank, s.object + 1, s.chain, s.chain_opened_at, h.time, h.time + patience(h.rank), s.merges + (h.rank = s.kind),
     with_cart(s.carts, h.cart_id), with_products(s.products, h),
     arrayConcat(s.told, [
         (s.object, s.chain, s.kind, 'superseded', h.time, h.number),
@@ -71,7 +70,7 @@ CREATE FUNCTION superseded AS (s, h) -> as_state(
 
 -- Activity: the deadline moves.
 CREATE FUNCTION touched AS (s, h) -> as_state(
-    s.kind, s.object, s.chain, s.opened_at, h.time + patience(s.kind), s.merges,
+    s.kind, s.object, s.chain, s.chain_opened_at, s.opened_at, h.time + patience(s.kind), s.merges,
     with_cart(s.carts, h.cart_id), with_products(s.products, h),
     arrayPushBack(s.told, (s.object, s.chain, s.kind, 'touched', h.time, h.number)),
     s.ends
@@ -86,7 +85,7 @@ CREATE FUNCTION meaning AS (s, h) -> multiIf(
     h.what = 'remove', if(s.kind > 1, 'touch', ''),
     -- a late order completes only what was there when it was placed
     h.what = 'order', if(
-        s.kind > 0 AND (NOT h.is_late OR s.opened_at <= h.at)
+        s.kind > 0 AND (NOT h.is_late OR was_there(s.chain_opened_at, s.opened_at, h.at))
             AND (s.kind = 1 OR is_match(s.carts, s.products, h.cart_id, h.products)),
         'complete', ''),
     h.what != 'act', '',
@@ -104,7 +103,7 @@ CREATE FUNCTION applied AS (s, h, verb) -> multiIf(
     verb = 'lead on', led_on(s, h),
     verb = 'supersede', superseded(s, h),
     verb = 'touch', touched(s, h),
-    verb = 'complete', chain_ended(s, 'completed', h.time, h.number),
+    verb = 'complete', chain_ended(s, 'completed', resolving(h.at, h.time), h.number),
     verb = 'withdraw', chain_ended(s, 'withdrawn', h.time, h.number),
     verb = 'time out', chain_ended(s, 'abandoned', s.deadline_at, 0),
     verb = 'abandon', chain_ended(s, 'abandoned', h.time, h.number),
@@ -131,7 +130,7 @@ SELECT
     site,
     visitor_id,
     arrayFold(
-        (s, h) -> applied(s, h, meaning(s, h)), life, as_state(0, 0, 0, 0, 0, 0, [], [], [], [])
+        (s, h) -> applied(s, h, meaning(s, h)), life, as_state(0, 0, 0, 0, 0, 0, 0, [], [], [], [])
     ) AS end_state
 FROM lives
 SETTINGS max_block_size = 16384, preferred_block_size_bytes = 0;

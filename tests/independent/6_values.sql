@@ -1,9 +1,9 @@
 -- What was at stake in each object: a running value over the events of its chain.
--- The currency of a chain is that of its first event with a value; value in another one is left out.
+-- Value in another currency than that of the chain is left out.
 CREATE TABLE chain_acts ENGINE = Memory AS
 SELECT
     *,
-    first_value(if(value > 0, currency, NULL)) OVER (
+    first_value(if(gives_currency(kind, rank, what, value), currency, NULL)) OVER (
         PARTITION BY site, visitor_id, chain ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
     ) AS chain_currency,
     if(currency = chain_currency, value, 0) AS counted
@@ -33,7 +33,7 @@ FROM (
         arrayFold(
             (values, step) -> arrayPushBack(values, multiIf(
                 step.3 = 1, toInt64(0),
-                step.5 = 'remove', greatest(values[-1] - step.6, 0),
+                step.5 = 'remove', if(loses_value(step.3), greatest(values[-1] - step.6, 0), values[-1]),
                 step.3 = 2, values[-1] + step.6,
                 step.3 = step.4 AND step.6 > 0, step.6,
                 values[-1]

@@ -23,6 +23,7 @@ SELECT
     o.time AS time,
     o.partition AS partition,
     o.position AS position,
+    resolving(o.event_at, o.time) AS resolved_at,
     o.value AS value,
     o.event_at <= c.ended_at AS is_void
 FROM chains AS c
@@ -41,10 +42,10 @@ SELECT
     visitor_id,
     chain,
     any(abandoned_at) AS abandoned_at,
-    minIf((time, partition, position), is_void) AS void_by,
-    minIf((time, partition, position, value), NOT is_void) AS won_by,
+    minIf((time, partition, position, resolved_at), is_void) AS void_by,
+    minIf((time, partition, position, resolved_at, value), NOT is_void) AS won_by,
     countIf(is_void) > 0 AS has_void,
-    countIf(NOT is_void) > 0 AND (NOT has_void OR tuple(won_by.1, won_by.2, won_by.3) < void_by) AS has_won
+    countIf(NOT is_void) > 0 AND (NOT has_void OR tuple(won_by.1, won_by.2, won_by.3) < tuple(void_by.1, void_by.2, void_by.3)) AS has_won
 FROM answers
 GROUP BY site, visitor_id, chain;
 
@@ -65,11 +66,11 @@ SELECT
     c.chain AS chain,
     multiIf(v.has_void, 'void', v.has_won, 'recovered', 'expired') AS state,
     multiIf(
-        v.has_void, v.void_by.1,
-        v.has_won, v.won_by.1,
+        v.has_void, v.void_by.4,
+        v.has_won, v.won_by.4,
         c.ended_at + 7 * 24 * 3600000
     ) AS resolved_at,
-    if(state = 'recovered' AND r.takes_value, v.won_by.4, 0) AS recovered_value
+    if(state = 'recovered' AND r.takes_value, v.won_by.5, 0) AS recovered_value
 FROM chains AS c
 LEFT JOIN verdicts AS v USING (site, visitor_id, chain)
 LEFT JOIN recoveries AS r USING (site, visitor_id, chain)

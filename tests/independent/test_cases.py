@@ -147,12 +147,12 @@ CASES = {
         12:00 page_view v=b
         10:30 purchase order=o cart=c
         """,
-        "cart 10:00 void void left=11:00 done=11:59:50 won=0",
+        "cart 10:00 void void left=11:00 done=10:30 won=0",
         "10:00 converted",
     ),
-    "a late order that came in time completes, when its partition was there": (
+    "a late order that came in time completes": (
         "10:00 add_to_cart\n 10:50 page_view v=b\n 10:30 purchase order=o",
-        "cart 10:00 completed completed done=10:49:50",
+        "cart 10:00 completed completed done=10:30",
         "10:00 converted",
     ),
     "a late order from after the deadline recovers; a void beats it later": (
@@ -163,7 +163,7 @@ CASES = {
         14:00 page_view v=b
         10:30 purchase order=p cart=c
         """,
-        "cart 10:00 void void done=13:59:50 won=0",
+        "cart 10:00 void void done=10:30 won=0",
         "10:00 converted",
     ),
     "a late order says nothing about what was opened after it": (
@@ -192,6 +192,38 @@ CASES = {
         10:01 purchase order=o products=q
         """,
         "cart 10:00 completed completed",
+        "10:00 converted",
+    ),
+    "an order of more than 16 products says nothing about products": (
+        f"""
+        10:00 add_to_cart products=q
+        10:01 purchase order=o products={",".join(f"p{n}" for n in range(17))}
+        """,
+        "cart 10:00 completed completed",
+        "10:00 converted",
+    ),
+    "what is removed during a checkout leaves what the checkout said": (
+        "10:00 add_to_cart value=9\n 10:01 begin_checkout value=9\n 10:02 remove_from_cart value=4",
+        "cart 10:00 superseded expired risk=9\n checkout 10:01 expired expired left=11:02 risk=9",
+        "10:00 abandoned checkout",
+    ),
+    "a value that does not count gives no currency": (
+        """
+        10:00 begin_checkout
+        10:01 add_to_cart value=5 currency=GBP
+        10:02 begin_checkout value=7
+        """,
+        "checkout 10:00 expired expired left=11:02 risk=7",
+        "10:00 abandoned checkout",
+    ),
+    "a late order completes a chain that had begun, with all that followed": (
+        """
+        10:00 add_to_cart cart=c
+        10:10 begin_checkout
+        10:20 page_view v=b
+        10:05 purchase order=o cart=c
+        """,
+        "cart 10:00 superseded completed\n checkout 10:10 completed completed done=10:05",
         "10:00 converted",
     ),
     "duplicates count once, in their partition and across, and late events that are no orders not at all": (
