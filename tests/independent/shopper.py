@@ -83,6 +83,8 @@ class Shopper:
             self.at += self.random.randrange(low, high)
         if self.number % 1_000 == 13:
             self.stay_for_more_than_a_day()
+        if self.number % 500 == 29:
+            self.change_carts()
         return self.sent
 
     def visit(self) -> None:
@@ -102,6 +104,14 @@ class Shopper:
             self.do(self.random.choice(("view_item", "view_item", "page_view", "add_to_cart")))
             self.at += self.random.randrange(20 * MINUTE, 30 * MINUTE)
 
+    def change_carts(self) -> None:
+        """More ids and merges than anybody keeps, and back to the first of them."""
+        for number in (*range(2, 25), 2, 3):
+            self.at += self.random.randrange(MINUTE)
+            facts = {"cart_id": f"c{self.number}-{number}", "value": 1.25, "currency": self.currency}
+            self.do("add_to_cart", products=[number], **facts)
+        self.do("purchase", order_id=f"o{self.number}-many", cart_id=f"c{self.number}-2")
+
     # --- what there is to do ---
 
     def look(self) -> None:
@@ -109,7 +119,8 @@ class Shopper:
 
     def add(self) -> None:
         products = [self.random.randrange(1, 400) for _ in range(20 if self.chance(0.01) else 1)]
-        products = [product for product in products if product not in self.cart]
+        if self.cart and self.chance(0.05):  # one more of the same
+            products = [self.random.choice(self.cart)]
         self.cart += products
         self.do("add_to_cart", products=products, **self.cart_facts(products))
 
@@ -144,10 +155,12 @@ class Shopper:
         self.random.choice((self.see_cart, self.add, self.check_out, self.order))()
 
     def log_in(self) -> None:
-        """The cart that the account had is found: another id for this one."""
+        """A cart that the account had is found: another id for this one, now and then one seen before."""
         self.do("login", user_id=f"u{self.number}")
-        if self.chance(0.5):
+        if self.chance(0.6):
             self.cart_id = self.new_cart_id()
+        elif self.chance(0.3):
+            self.cart_id = f"c{self.number}-{self.random.randint(2, self.carts)}"
 
     def order(self) -> None:
         """An order, told in one of the ways in which orders are told."""
