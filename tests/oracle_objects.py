@@ -369,18 +369,18 @@ class Life:
             self.rows.outcomes.append(row | {"abandoned_at": abandoned_at // 1000 * 1000})
 
     def recovered_value(self, chain: Chain, event: Row) -> int:
-        """The order's value, where no chain that it also recovers was abandoned later."""
-        return 0 if self.recovers_later(chain, event) else int(event["value"])
+        """The order's value goes to the cart (or higher) abandoned last of those that it recovers; where there is
+        none, to the browsing.
+        """
+        recovered = [other for other in self.chains if self.is_recovered_by(other, event)]
+        best = max(recovered, key=lambda other: (other.last.kind >= CART, other.last.abandoned_at))
+        return int(event["value"]) if best is chain else 0
 
-    def recovers_later(self, chain: Chain, event: Row) -> bool:
-        for other in self.chains[self.chains.index(chain) + 1 :]:
-            at = other.last.abandoned_at
-            if other.end != "abandoned" or not at < event["at"] <= at + self.objects.recovery_window_ms:
-                continue
-            is_open = not any(self.resolves(earlier, other) for earlier in self.before(event))
-            if event["event_at"] > at and other.matches(event) and is_open:
-                return True
-        return False
+    def is_recovered_by(self, chain: Chain, event: Row) -> bool:
+        if chain.end != "abandoned" or event["event_at"] <= chain.last.abandoned_at:
+            return False
+        first = not any(self.resolves(earlier, chain) for earlier in self.before(event))
+        return first and self.resolves(event, chain)
 
     def before(self, event: Row) -> list[Row]:
         return self.orders[: self.orders.index(event)]

@@ -62,7 +62,7 @@ def abandoned_of(spoken: Spoken, ranks: NDArray[np.uint8], known: list[str]) -> 
     chains["key"], chains["h1"], chains["h2"] = told["key"], told["chain_h1"], told["chain_h2"]
     chains["chain_at"], chains["abandoned_at"] = told["chain_at"], told["abandoned_at"]
     chains["site"], chains["device"], chains["channel"] = words[:, SITE], words[:, DEVICE], words[:, CHANNEL]
-    chains["rank"], chains["carts"] = ranks[told["kind"]], told["carts"]
+    chains["kind"], chains["rank"], chains["carts"] = told["kind"], ranks[told["kind"]], told["carts"]
     chains["products"] = np.where(told["flags"] & MANY_PRODUCTS, 0, told["products"])
     return Abandoned(spoken.journey, chains, spoken.carts[index], spoken.products[index], known)
 

@@ -19,6 +19,7 @@ from pipeline.core.seen import MINUTE_MS
 from pipeline.core.track.layout import COUNT_OUT, RECOVERED, VOIDED
 from pipeline.core.track.objects.layout import CARTS_MAX, PRODUCTS_MAX
 from pipeline.core.track.objects.match import matches
+from schemas.objects import BROWSE
 
 WAITING, IS_RECOVERED, IS_EXPIRED, IS_VOID = range(4)
 STATES: Final = ("", "recovered", "expired", "void")
@@ -39,7 +40,9 @@ CHAIN: Final = np.dtype(
         ("products", np.uint8),  # 0: none, or more than are remembered
         ("state", np.uint8),
         ("version", np.uint32),
-        ("pad", np.uint32),
+        ("kind", np.uint8),  # of its last object
+        ("pad", np.uint8),
+        ("pad2", np.uint16),
     ]
 )
 """An abandoned chain, as it is remembered: with its hashes some 170 bytes."""
@@ -176,36 +179,60 @@ def _expire(ring, found, window_ms, number, is_early):  # type: ignore[no-untype
 
 
 @njit(nogil=True, forceinline=True)
+def _is_about(ring, place, bought, window_ms, cart, products, known):  # type: ignore[no-untyped-def]
+    """Whether an order comes in time for a chain, and is about it."""
+    chain = ring.chains[place]
+    if chain.key != bought.key or chain.state == IS_VOID:
+        return False
+    if not chain.abandoned_at < bought.at <= chain.abandoned_at + window_ms:
+        return False
+    return matches(
+        ring.carts[place],
+        int64(chain.carts),
+        ring.products[place],
+        int64(chain.products),
+        cart,
+        products,
+        known,
+    )
+
+
+@njit(nogil=True, forceinline=True)
+def _worth(chain, bought):  # type: ignore[no-untyped-def]
+    """Who gets an order's value: 2 a cart or higher, 1 browsing, 0 nobody, because it is not recovered by it."""
+    if chain.state != WAITING or bought.happened_at <= chain.abandoned_at:
+        return 0
+    return 1 if chain.kind == BROWSE else 2
+
+
+@njit(nogil=True, forceinline=True)
 def _buy(ring, found, window_ms, journey, bought, order, cart, products, known):  # type: ignore[no-untyped-def]
-    """An order: what it is about was not abandoned, or is recovered. Its value goes to the newest of
-    these.
+    """An order: what it is about was not abandoned, or is recovered. The newest cart (or higher) that it recovers
+    gets its value, or where there is none the newest browsing.
     """
-    value = bought.value_e4
     mask = ring.chains.shape[0] - 1
-    number = ring.buckets[_bucket(ring, bought.key)]
+    first = ring.buckets[_bucket(ring, bought.key)]
+    best, most = int64(-1), 0
+    number = first
     while number >= ring.sizes[OLDEST]:
-        place = number & mask
-        chain = ring.chains[place]
-        number = chain.before
-        if chain.key != bought.key or chain.state == IS_VOID:
-            continue
-        if not chain.abandoned_at < bought.at <= chain.abandoned_at + window_ms:
-            continue
-        if not matches(
-            ring.carts[place], int64(chain.carts), ring.products[place], int64(chain.products),
-            cart, products, known,
-        ):  # fmt: skip
-            continue
-        if bought.happened_at <= chain.abandoned_at:
-            if bought.happened_at >= chain.chain_at:
+        worth = _worth(ring.chains[number & mask], bought)
+        if worth > most and _is_about(ring, number & mask, bought, window_ms, cart, products, known):
+            best, most = number, worth
+        number = ring.chains[number & mask].before
+    number = first
+    while number >= ring.sizes[OLDEST]:
+        chain = ring.chains[number & mask]
+        if _is_about(ring, number & mask, bought, window_ms, cart, products, known):
+            if _worth(chain, bought):
+                out = _tell(found, chain, uint8(IS_RECOVERED), bought.happened_at, order)
+                if number == best and bought.value_e4 != 0:
+                    out.value_e4 = bought.value_e4
+                    out.currency = bought.currency
+                _count(found, chain, journey, RECOVERED, bought.at)
+            elif chain.chain_at <= bought.happened_at <= chain.abandoned_at:
                 _tell(found, chain, uint8(IS_VOID), bought.happened_at, order)
                 _count(found, chain, journey, VOIDED, bought.at)
-        elif chain.state == WAITING:
-            out = _tell(found, chain, uint8(IS_RECOVERED), bought.happened_at, order)
-            out.value_e4 = value
-            out.currency = bought.currency if value != 0 else 0
-            value = 0
-            _count(found, chain, journey, RECOVERED, bought.at)
+        number = chain.before
 
 
 @njit(cache=True, nogil=True)
