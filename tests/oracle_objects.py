@@ -369,8 +369,8 @@ class Life:
             self.rows.outcomes.append(row | {"abandoned_at": abandoned_at // 1000 * 1000})
 
     def recovered_value(self, chain: Chain, event: Row) -> int:
-        """The order's value goes to the cart (or higher) abandoned last of those that it recovers; where there is
-        none, to the browsing.
+        """The order's value goes to the cart (or higher) abandoned last of those that it recovers; where
+        there is none, to the browsing.
         """
         recovered = [other for other in self.chains if self.is_recovered_by(other, event)]
         best = max(recovered, key=lambda other: (other.last.kind >= CART, other.last.abandoned_at))

@@ -199,7 +199,9 @@ def _is_about(ring, place, bought, window_ms, cart, products, known):  # type: i
 
 @njit(nogil=True, forceinline=True)
 def _worth(chain, bought):  # type: ignore[no-untyped-def]
-    """Who gets an order's value: 2 a cart or higher, 1 browsing, 0 nobody, because it is not recovered by it."""
+    """Who gets an order's value: 2 a cart or higher, 1 browsing, 0 nobody, because it is not recovered by
+    it.
+    """
     if chain.state != WAITING or bought.happened_at <= chain.abandoned_at:
         return 0
     return 1 if chain.kind == BROWSE else 2
@@ -207,8 +209,8 @@ def _worth(chain, bought):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, forceinline=True)
 def _buy(ring, found, window_ms, journey, bought, order, cart, products, known):  # type: ignore[no-untyped-def]
-    """An order: what it is about was not abandoned, or is recovered. The newest cart (or higher) that it recovers
-    gets its value, or where there is none the newest browsing.
+    """An order: what it is about was not abandoned, or is recovered. The newest cart (or higher) that it
+    recovers gets its value, or where there is none the newest browsing.
     """
     mask = ring.chains.shape[0] - 1
     first = ring.buckets[_bucket(ring, bought.key)]
