@@ -106,7 +106,10 @@ def build(parts: Parts) -> Dataflow:
     if orders is not None:
         claims_ = op.map("claims", events, claimed)
         decided = op.stateful_batch("orders", claims_, lambda state: OrdersLogic(orders(), parts.time, state))
-        shards = op.merge("decided", shards, op.map("verdicts", decided, lambda item: item[1]))
+        verdicts = op.filter_map(
+            "verdicts", decided, lambda item: None if isinstance(item[1], Fact) else item[1]
+        )
+        shards = op.merge("decided", shards, verdicts)
     tracked = op.stateful_batch(
         "track",
         shards,
@@ -120,6 +123,8 @@ def build(parts: Parts) -> Dataflow:
     outcomes = op.filter("outcomes", followed, lambda item: isinstance(item[1], Fact))
     others = op.flat_map("set_aside", arrived, set_aside)
     rows = [facts, outcomes, counts, others]
+    if orders is not None:
+        rows.append(op.filter("forgotten", decided, lambda item: isinstance(item[1], Fact)))
     if parts.stored is not None:
         rows.append(op.flat_map("store", events, kept))
     op.output("write", op.merge("rows", *rows), parts.output)

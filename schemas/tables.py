@@ -300,6 +300,15 @@ ACTIVE_VERSIONS: Final = _schema(
 )
 """Which version of each journey the default views show. The row written last holds."""
 
+LIMITS: Final = _schema(
+    ("limit", WORD),  # schemas.limits
+    ("place", pa.int32()),  # partition or shard
+    ("hits", pa.uint64()),
+    ("meaning", WORD),
+    ("remedy", WORD),
+)
+"""A limit that was hit: absolute since the beginning, only grows."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -316,6 +325,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "outcomes": OUTCOMES,
     "orders": ORDERS,
     "order_changes": ORDER_CHANGES,
+    "limits": LIMITS,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -344,4 +354,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "outcomes": ("site", "journey", "journey_version", "time", "chain_id"),
     "orders": ("site", "time", "order_id"),
     "order_changes": ("site", "order_id", "change_id", "at", "partition", "position"),
+    "limits": ("limit", "place", "meaning", "remedy"),
 }

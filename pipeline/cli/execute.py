@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -134,6 +135,20 @@ def _conclude(plan: Plan, board: Board, console: Console, seconds: float, keeps:
         markup=False,
     )
     _warn_of_disorder(plan, board, console, "begin anew (`pathline reset`)" if keeps else "try again")
+    _warn_of_limits(plan, console)
+
+
+def _warn_of_limits(plan: Plan, console: Console) -> None:
+    steps = [json.loads(path.read_text()) for path in plan.state.path.glob("steps-*.json")]
+    if any(one["rows"].get("limits") for one in steps):
+        console.print(
+            "warning: a limit of memory was hit, and something was forgotten early\n"
+            '  hint: pathline query "SELECT * FROM bi.limits" says what that means and what to do',
+            soft_wrap=True,
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _warn_of_disorder(plan: Plan, board: Board, console: Console, again: str) -> None:

@@ -17,6 +17,7 @@ from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.events import Slice
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Abandoned, Bought, Follow, abandoned_of, bought_of
+from pipeline.core.limits import Hits
 from pipeline.core.orders.orders import Orders
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.objects.objects import Spoken
@@ -146,11 +147,18 @@ class Time:
         return np.array([watermark[~finished].min()])
 
 
-class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict]", bytes]):
+def _limits(hits: Hits, count: int) -> list[Fact]:
+    """What is to be said of a limit."""
+    rows = hits.rows(count)
+    return [Fact("limits", rows)] if rows is not None else []
+
+
+class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes]):
     """The step `orders`: one for all, because its time is that of all partitions."""
 
     def __init__(self, orders: Orders, time: Time, resume_state: bytes | None) -> None:
         self._orders = orders
+        self._forgotten = Hits("orders", 0)
         self._time = time
         self._watermark = np.full(time.partitions, NO_TIME, np.int64)
         self._finished = np.zeros(time.partitions, np.bool_)
@@ -159,7 +167,7 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict]", bytes]):
             self._orders.load(state["orders"])
             self._watermark = np.array(state["watermark"])
 
-    def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict]], bool]:
+    def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict] | Fact], bool]:
         for claims in values:
             self._watermark[claims.partition] = claims.watermark
             self._finished[claims.partition] = claims.finished
@@ -167,10 +175,11 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict]", bytes]):
         with step("orders"):
             claimed = [claims.claims for claims in values if len(claims.claims)]
             decided = self._orders.apply(claimed, least)
-        return [
+        verdicts = [
             (shard_key(shard), Verdict(shard, decided.watermark, decided.repeats.get(shard)))
             for shard in range(self._time.shards)
-        ], StatefulBatchLogic.RETAIN
+        ]
+        return [*verdicts, *_limits(self._forgotten, self._orders.seen.evicted)], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         with step("snapshot"):
@@ -187,6 +196,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         self._tables = tables
         self._time = time
         self._waits = waits
+        self._forgotten: Hits | None = None
         self._decided = NO_TIME
         self._watermark = np.full(time.partitions, NO_TIME, np.int64)
         self._finished = np.zeros(time.partitions, np.bool_)
@@ -217,6 +227,9 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
                 with step("facts"):
                     self._tell(told, out, tracked)
         out.append(tracked)
+        if self._track.seen is not None:
+            self._forgotten = self._forgotten or Hits("copy_ids", self._shard)
+            out += _limits(self._forgotten, self._track.seen.evicted)
         if self._tell_at is None:
             self._tell_at = datetime.now(UTC) + TELL_EVERY
         return out, StatefulBatchLogic.RETAIN
@@ -274,6 +287,7 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
 
     def __init__(self, follow: Follow, resume_state: bytes | None) -> None:
         self._follow = follow
+        self._forgotten: Hits | None = None
         if resume_state is not None:
             self._follow.load(unpack("follow", resume_state))
 
@@ -284,6 +298,8 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
                 rows, more = self._follow.apply(tracked.abandoned, tracked.bought, tracked.watermark)
             out += [Fact("outcomes", outcomes) for outcomes in rows]
             out.append(Counted(tracked.shard, [*tracked.increments, *more], tracked.watermark))
+            self._forgotten = self._forgotten or Hits("abandoned", tracked.shard)
+            out += _limits(self._forgotten, self._follow.evicted)
         return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:

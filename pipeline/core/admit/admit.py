@@ -20,6 +20,7 @@ from pipeline.core.admit.unknown import UnknownNames, unknown_rows
 from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.decode.decoder import Decoded
 from pipeline.core.hashing import combine, hash_texts
+from pipeline.core.limits import Hits
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
 from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
@@ -88,6 +89,7 @@ class Admit:
         self.partition = partition
         self.settings = settings
         self.seen = Seen(settings.dedup_window_ms, settings.dedup_ids_max)
+        self._forgotten = Hits("dedup_ids", partition.number)
         self.watermark = NO_WATERMARK
         self.counts = np.zeros(6, np.int64)
         self.totals = np.zeros(6, np.int64)
@@ -131,8 +133,13 @@ class Admit:
                 **self._unknown(kept.slice(0, len(accepted))),
                 **self._late(decoded, late, position, at),
                 **self._rejected(decoded, position),
+                **self._limits(),
             },
         )
+
+    def _limits(self) -> dict[str, pa.RecordBatch]:
+        rows = self._forgotten.rows(self.seen.evicted)
+        return {"limits": rows} if rows is not None else {}
 
     def _filtered(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         if not self.settings.filters:

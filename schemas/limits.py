@@ -1,0 +1,41 @@
+"""What is remembered has a limit: where one is hit something is forgotten early, and the view `bi.limits`
+says so.
+
+A closed list: each with what is forgotten then, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Limit(NamedTuple):
+    """`place` says what one count is kept for."""
+
+    place: str
+    meaning: str
+    remedy: str
+
+
+LIMITS: Final[dict[str, Limit]] = {
+    "dedup_ids": Limit(
+        "partition",
+        "event ids forgotten before the dedup window had passed: a repeated record may have counted twice",
+        "raise --dedup-ids-max, or shorten --dedup-window",
+    ),
+    "copy_ids": Limit(
+        "shard",
+        "event ids forgotten early: a copy in another partition may have counted twice",
+        "raise --dedup-ids-max, or run with more --shards",
+    ),
+    "orders": Limit(
+        "deployment",
+        "orders forgotten before 365 days had passed: one that is reported again may count twice",
+        "order ids come faster than ten million a year: split the sites into deployments of their own",
+    ),
+    "abandoned": Limit(
+        "shard",
+        "abandoned objects that expired early: a later order does not recover them",
+        "shorten recovery_window in the journey, or run with more --shards",
+    ),
+}
