@@ -116,6 +116,59 @@ def fresh(**columns: Any) -> dict[str, Any]:
     return row | columns
 
 
+NO_ID = bytes(16)
+
+
+def thing(number: int = 1, **columns: Any) -> dict[str, Any]:
+    """A cart that is open."""
+    own = number.to_bytes(16, "big")
+    row = {
+        "site": "shop", "journey": "shop", "journey_version": 1, "visitor_id": f"v{number}",
+        "person_id": f"v{number}", "session_id": own, "object_id": own, "chain_id": own, "number": 2,
+        "kind": "cart", "stage": "view", "rank": 1, "state": "open", "final_state": "open", "opened_at":
+        START, "time": columns.get("opened_at", START).replace(microsecond=0), "deadline_at": EPOCH,
+        "abandoned_at": EPOCH, "resolved_at": EPOCH, "successor_id": NO_ID, "order_id": "", "cart_id": "c1",
+        "products": ["p1", "p2"], "value_e4": 199_900, "currency": "EUR", "version": 1,
+    } | dims()  # fmt: skip
+    return row | columns
+
+
+def took_part(number: int = 1, **columns: Any) -> dict[str, Any]:
+    own = number.to_bytes(16, "big")
+    row = {
+        "site": "shop", "journey": "shop", "journey_version": 1, "session_id": own,
+        "time": START.replace(microsecond=0), "chain_id": own, "state": "open", "stage": "", "rank": 0,
+        "version": 1,
+    }  # fmt: skip
+    return row | columns
+
+
+def became(number: int = 1, **columns: Any) -> dict[str, Any]:
+    row = {
+        "site": "shop", "journey": "shop", "journey_version": 1, "chain_id": number.to_bytes(16, "big"),
+        "time": START.replace(microsecond=0), "state": "expired", "resolved_at": START, "order_id": "",
+        "recovered_value_e4": 0, "currency": "", "is_evicted": False, "version": 1,
+    }  # fmt: skip
+    return row | columns
+
+
+def order(number: int = 1, **columns: Any) -> dict[str, Any]:
+    row = {
+        "site": "shop", "order_id": f"o{number}", "visitor_id": "v1", "person_id": "v1", "session_id": NO_ID,
+        "event_id": f"e{number}", "at": START, "time": columns.get("at", START).replace(microsecond=0),
+        "value_e4": 100_000, "currency": "EUR", "products": ["p1"], "cart_id": "", "is_late": False,
+    } | dims()  # fmt: skip
+    return row | columns
+
+
+def order_change(number: int = 1, **columns: Any) -> dict[str, Any]:
+    row = {
+        "site": "shop", "order_id": f"o{number}", "change_id": f"r{number}", "partition": 0, "position":
+        number, "kind": "refunded", "at": START, "value_e4": 10_000, "currency": "EUR", "is_late": False,
+    }  # fmt: skip
+    return row | columns
+
+
 SAMPLES: dict[str, dict[str, Any]] = {
     "sessions": session(),
     "transitions": transition(),
@@ -127,4 +180,10 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "unknown_events": {"source": "clicks", "partition": 0, "event": "scroll", "events": 3},
     "active_versions": {"journey": "shop", "version": 2},
     "events": event(),
+    "objects": thing(),
+    "participations": took_part(),
+    "outcomes": became(),
+    "orders": order(),
+    "order_changes": order_change(),
+    "limits": {"limit": "orders", "place": 0, "hits": 3, "meaning": "m", "remedy": "r"},
 }

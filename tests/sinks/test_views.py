@@ -14,6 +14,7 @@ from sinks.clickhouse.writer import ClickHouseSink
 from tests.sinks.places import OURS
 from tests.sinks.rows import (
     EPOCH,
+    SAMPLES,
     at,
     batch,
     conserved,
@@ -22,8 +23,10 @@ from tests.sinks.rows import (
     fresh,
     journey,
     minute,
+    order,
     session,
     set_aside,
+    thing,
     transition,
 )
 
@@ -48,7 +51,15 @@ CONTRACT = {
     "conservation": "time, source, partition, received, accepted, duplicate, late, rejected, filtered, "
     "balance",
     "freshness": "site, source, partition, watermark, complete_until, lag_seconds",
+    "abandonments": "site, journey, journey_version, visitor_id, person_id, session_id, object_id, kind, "
+    "stage, state, final_state, opened_at, deadline_at, abandoned_at, resolved_at, successor_id, products, "
+    f"value_at_risk, recovered_value, currency, {DIMS}",
+    "abandonment_rates": "site, journey, journey_version, time, kind, device, channel, currency, created, "
+    "open, settled, completed, withdrawn, abandoned, recovered, rate_at_deadline, rate_after_recovery",
+    "orders": "site, order_id, visitor_id, person_id, session_id, at, value, currency, products, "
+    f"order_number, refunded, {DIMS}",
     "unknown_events": "source, partition, event, events",
+    "limits": "limit, place, hits, meaning, remedy",
     "active_versions": "journey, version",
     "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
     f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
@@ -58,7 +69,10 @@ CONTRACT |= {f"{view}_all": columns for view, columns in CONTRACT.items() if "jo
 PLAIN = re.compile(
     r"String|U?Int\d+|Float64|Decimal\(38, 4\)|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
 )
-MAY_BE_MISSING = {"left_at", "deadline_at", "dropoff_rate", "event_at", "received_at"}
+MAY_BE_MISSING = {
+    "left_at", "deadline_at", "abandoned_at", "resolved_at", "event_at", "received_at", "dropoff_rate",
+    "rate_at_deadline", "rate_after_recovery", "value_rate_at_deadline", "value_rate_after_recovery",
+}  # fmt: skip
 
 ENTERED = at("2024-05-01T10:00:00.500")
 CART = at("2024-05-01T10:01:02.000")
@@ -140,6 +154,9 @@ def _fill(sink: ClickHouseSink) -> None:
         "freshness": [
             [fresh(watermark=LEFT, updated_at=LEFT)], [fresh(partition=1, watermark=CART)], [fresh()],
         ],
+        "orders": [[order(1, session_id=WON["session_id"], value_e4=199_900)]],
+        "objects": [[thing(9)]],
+        "limits": [[SAMPLES["limits"]]],
         "active_versions": [[{"journey": "shop", "version": 1}]],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
         "events": [[event(1, event_at=ENTERED, flags=1)], [event(2, event_at=CART, flags=2, passive=True)]],
@@ -299,6 +316,8 @@ def test_freshness_is_complete_where_the_last_partition_is(reader: Reader) -> No
         "SELECT count() FROM bi.transitions WHERE time >= '2030-01-01 00:00:00' AND site = 'shop'",
         "SELECT count() FROM bi.transitions_all WHERE time >= '2030-01-01 00:00:00'",
         "SELECT sum(entered) FROM bi.funnel_minute WHERE time >= '2030-01-01 00:00:00'",
+        "SELECT count() FROM bi.abandonments WHERE opened_at >= '2030-01-01 00:00:00'",
+        "SELECT sum(created) FROM bi.abandonment_rates_all WHERE time >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.events WHERE time >= '2030-01-01 00:00:00'",
         "SELECT count() FROM bi.events WHERE at >= '2030-01-01 00:00:00'",
     ],
