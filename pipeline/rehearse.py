@@ -20,8 +20,7 @@ from pipeline.core.count.count import Count, Increments
 from pipeline.core.decode.decoder import Decoded, Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import Slice
-from pipeline.core.facts import objects as object_rows
-from pipeline.core.facts.facts import FactTables
+from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Abandoned, Bought, Follow, abandoned_of, bought_of
 from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
@@ -62,8 +61,7 @@ class Rehearsal:
         self.orders = Orders() if mapping.orders is not None else None
         self.claimed: list[Any] = []
         self.track = _track(journeys, settings, partitions)
-        self.facts = FactTables(journeys)
-        self.object_tables = object_rows.ObjectTables(journeys)
+        self.tables = Tables(journeys)
         self.follow = Follow(journeys)
         self.count = Count(journeys, SHARD)
         self.sink = MemorySink()
@@ -136,31 +134,14 @@ class Rehearsal:
         """Writes what track says, as it holds only until the next is asked for; keeps what others need."""
         known = self.track.state.words.known
         said.counts.append(Increments(one.counts.copy(), known))
+        for table, rows in self.tables.rows(one, known):
+            self.sink.write(table, rows)
         if isinstance(one, Spoken):
-            self._write_objects(one, known)
-            abandoned = abandoned_of(one, self.object_tables.ranks(one.journey), known)
+            abandoned = abandoned_of(one, self.tables.objects.ranks(one.journey), known)
             said.abandoned += [abandoned] if abandoned else []
         else:
-            self._write_sessions(one)
             bought = bought_of(one)
             said.bought += [bought] if bought else []
-
-    def _write_sessions(self, emitted: Emitted) -> None:
-        if len(emitted.sessions):
-            self.sink.write("sessions", self.facts.sessions(emitted))
-        if len(emitted.transitions):
-            self.sink.write("transitions", self.facts.transitions(emitted))
-        orders, changes = object_rows.orders(emitted), object_rows.order_changes(emitted)
-        if orders is not None:
-            self.sink.write("orders", orders)
-        if changes is not None:
-            self.sink.write("order_changes", changes)
-
-    def _write_objects(self, spoken: Spoken, known: list[str]) -> None:
-        if len(spoken.records):
-            self.sink.write("objects", self.object_tables.objects(spoken, known))
-        if len(spoken.links):
-            self.sink.write("participations", self.object_tables.participations(spoken, known))
 
     def _count(self, said: _Said, to_ms: int) -> None:
         """What became of abandoned chains, and the counters of all."""
