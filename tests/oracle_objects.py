@@ -454,6 +454,27 @@ class Life:
         self.rows.funnel[key][what] += 1
 
 
+def outcome(rows: Rows, session: Row, entry: Row) -> tuple[str, str]:
+    """How a session ended in a journey, and the stage that was abandoned: by its own and by its objects."""
+    void = {row["chain"] for row in rows.outcomes if row["state"] == "void"}
+    chains = [
+        row
+        for row in rows.participations
+        if (row["site"], row["journey"], row["chain"][1], row["session"])
+        == (session["site"], entry["journey"], session["visitor_id"], session["started_at"])
+    ]
+    if entry["outcome"] == "converted" or any(
+        row["state"] == "completed" or row["chain"] in void for row in chains
+    ):
+        return "converted", ""
+    if entry["outcome"] == "open" or any(row["state"] == "open" for row in chains):
+        return "open", ""
+    lost = max(
+        (row for row in chains if row["state"] == "abandoned"), key=lambda row: row["rank"], default=None
+    )
+    return ("abandoned", lost["stage"]) if lost else (entry["outcome"], entry["abandoned_stage"])
+
+
 # --- in which order ---------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ def test_what_ships_is_in_order(tmp_path: Path) -> None:
     done = pathline("check", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "journey checkout version 1: view → cart → checkout → payment → order",
+        "journey checkout version 2: view → cart → checkout → payment → order",
         "mapping canonical",
         "settings are in order",
     ]

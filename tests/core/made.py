@@ -15,6 +15,7 @@ from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import TEXTS, Events
 from schemas.journeys import Journey
 from schemas.mappings import load_mapping
+from schemas.orders import USUAL
 from tests.harness import iso
 from tests.stories import SHOP
 from tests.strategies import START
@@ -36,14 +37,15 @@ def enriched(rows: Sequence[Row], journeys: Sequence[Journey] = (SHOP,), partiti
         for number, row in enumerate(rows)
     ]
     lines = "".join(json.dumps({name: row[name] for name in row if name != "at"}) + "\n" for row in full)
-    decoder = Decoder(CANONICAL, needed_fields(journeys), TimeBounds(4_102_444_800_000))
+    decoder = Decoder(CANONICAL, needed_fields(journeys, USUAL), TimeBounds(4_102_444_800_000))
     decoded, _ = decoder.lines(np.frombuffer(lines.encode(), np.uint8), 0, len(rows) + 1)
     assert len(decoded.batch) == len(rows)
     key, id_hash = identify(decoded.batch, 0)
     nothing = np.zeros(6, np.int64)
     position = np.arange(len(rows)) + 1
-    admitted = Admitted(decoded.batch, key, id_hash, position, 0, nothing, {})
-    return Enrich(journeys).apply(admitted, partition)
+    n = len(decoded.batch)
+    admitted = Admitted(decoded.batch, n, np.zeros(n, np.int64), key, id_hash, position, 0, nothing, {})
+    return Enrich(journeys, USUAL).apply(admitted, partition)
 
 
 def told(events: Events) -> list[tuple[Any, ...]]:
@@ -51,7 +53,8 @@ def told(events: Events) -> list[tuple[Any, ...]]:
     numbers = zip(
         events.at.tolist(), events.key.tolist(), events.id_hash.tolist(), events.value_e4.tolist(),
         events.partition.tolist(), events.position.tolist(), events.passive.tolist(),
-        events.match.tolist(), events.back.tolist(), strict=True,
+        events.match.tolist(), events.back.tolist(), events.order.tolist(), events.lag_ms.tolist(),
+        events.intent.tolist(), strict=True,
     )  # fmt: skip
     words = [[events.known[code] for code in row] for row in events.words.tolist()]
     texts = zip(*(getattr(events, name).arrow().to_pylist() for name in TEXTS), strict=True)
@@ -64,7 +67,11 @@ ROWS: st.SearchStrategy[Row] = st.fixed_dictionaries(
     {"visitor_id": st.sampled_from(["a", "b", "visitor-ç", "d" * 40])},
     optional={
         "at": st.integers(0, 10**8),
-        "event": st.sampled_from(["view", "cart", "pay", "order", "emptied", "undo", "page_leave"]),
+        "event": st.sampled_from(
+            ["view", "cart", "pay", "order", "emptied", "undo", "page_leave", "purchase"]
+        ),
+        "order_id": st.sampled_from(["o1", "ö"]),
+        "products": st.sampled_from([["p1"], ["p1", "p2"], []]),
         "site": st.sampled_from(["shop", "other"]),
         "user_id": st.sampled_from(["u1", "u2"]),
         "url": st.sampled_from(["https://shop.example/ü", "/path", "https://www.shop.example:8443?q"]),

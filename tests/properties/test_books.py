@@ -111,7 +111,36 @@ def counters_say_what_the_facts_say(rows: Rows, journeys: tuple[Journey, ...]) -
         if row["to_rank"] == goals[row["journey"]] and key(row, WALK) not in won:
             won.add(key(row, WALK))
             facts[*at, row["to_stage"], "converted"] += 1
+    with_objects = {journey.name for journey in journeys if journey.objects}
+    counted = Counter(
+        {at: n for at, n in counted.items() if at[1] not in with_objects or at[-1] != "recovered"}
+    )
     assert +counted == +facts
+    objects_are_counted(rows)
+    if not with_objects:
+        stays_are_counted(rows)
+
+
+def objects_are_counted(rows: Rows) -> None:
+    """Each abandoned chain once in its minute, and each that came back or never was one."""
+    lost = Counter(
+        (row["site"], row["journey"], row["abandoned_at"] // MINUTE * MINUTE, row["stage"])
+        for row in rows.objects
+        if row["state"] == "abandoned"
+    )
+    found: Counter[tuple[Any, ...]] = Counter()
+    names = {row["journey"] for row in rows.objects}
+    for (site, journey, _, minute, stage, *_), counts in rows.funnel.items():
+        if journey in names:
+            found[site, journey, minute, stage] += counts["abandoned"]
+    assert +found == lost
+    ends = Counter(row["state"] for row in rows.outcomes)
+    taken_back = [counts for (_, journey, *_), counts in rows.funnel.items() if journey in names]
+    assert sum(counts["voided"] for counts in taken_back) == ends["void"]
+    assert sum(counts["recovered"] for counts in taken_back) >= ends["recovered"]  # some turned out void
+
+
+def stays_are_counted(rows: Rows) -> None:
     abandoned = sum(counts["abandoned"] for counts in rows.funnel.values())
     recovered = sum(counts["recovered"] for counts in rows.funnel.values())
     left = sum(visit["left_by"] == "abandoned" for visit in rows.visits)
