@@ -144,7 +144,8 @@ class Document:
                 node.line, f"{what} must be a duration, not {_shown(node) or node.kind}", DURATION_HINT
             )
         elif duration_ms > high_ms:
-            limit = f"at most {high_ms // _UNIT_MS['h']}h"
+            unit = "d" if high_ms > _UNIT_MS["d"] else "h"
+            limit = f"at most {high_ms // _UNIT_MS[unit]}{unit}"
             self.problem(node.line, f"{what} is too long: {node.value}", limit)
         else:
             return duration_ms

@@ -150,7 +150,7 @@ def _journey(document: Document, root: Node) -> Journey | None:
     stages, ranks = _stages(document, entries.get("stages"))
     conversion = stage_rank(document, entries.get("conversion"), "conversion", ranks)
     regress = _regress_rules(document, entries.get("regress"), ranks)
-    objects = read_objects(document, entries.get("objects"), ranks)
+    objects = read_objects(document, entries.get("objects"), ranks, conversion)
     _check_rules(document, entries, sum(len(stage.entries) for stage in stages) + len(regress))
     _check_timers(document, entries, stages, conversion)
     if document.problems:

@@ -47,6 +47,14 @@ def read_orders(document: Document, node: Node | None) -> Orders | None:
         return USUAL
     if node.value == OFF:
         return None
+    if not isinstance(node.value, dict) or not node.value:
+        said = f"'{node.value}'" if isinstance(node.value, str) and node.value else node.kind
+        document.problem(
+            node.line,
+            f"orders must be a mapping or none, not {said if node.value != {} else 'empty'}",
+            "leave it out for the usual names; else such as placed: {event: sale}",
+        )
+        return USUAL
     entries = document.expect_mapping(node, "orders", KINDS) or {}
     usual = dict(zip(KINDS, USUAL.predicates, strict=True))
     read = {name: read_condition(document, item, f"'{name}' of orders") for name, item in entries.items()}
