@@ -19,7 +19,7 @@ from pipeline.core.follow.ring import BOUGHT, CHAIN
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import RECOVERED, VOIDED
 from pipeline.core.track.objects.layout import CARTS_MAX, PRODUCTS_MAX, Claimed
-from schemas.objects import CART, Object, Objects, Timing
+from schemas.objects import BROWSE, CART, Object, Objects, Timing
 from sinks.check import conform
 from tests.stories import SHOP, on
 
@@ -33,11 +33,12 @@ KNOWN = ["", "shop", "mobile", "EUR"]
 
 
 class Chain(NamedTuple):
-    """An abandoned cart of a visitor, opened an hour before."""
+    """What a visitor abandoned, opened an hour before."""
 
     at: int
     visitor: int = 1
     cart: int = 0  # 0: not known
+    kind: int = CART
 
 
 class Order(NamedTuple):
@@ -67,7 +68,8 @@ def abandoned(chains: Sequence[Chain], number: int) -> list[Abandoned]:
     for k, chain in enumerate(chains):
         rows[k]["key"], rows[k]["h1"], rows[k]["abandoned_at"] = chain.visitor, number + k, chain.at
         rows[k]["chain_at"], rows[k]["site"], rows[k]["device"] = chain.at - HOUR, 1, 2
-        rows[k]["rank"], rows[k]["carts"], carts[k, 0] = 2, chain.cart > 0, chain.cart
+        rows[k]["kind"], rows[k]["rank"] = chain.kind, 2
+        rows[k]["carts"], carts[k, 0] = chain.cart > 0, chain.cart
     return [Abandoned(0, rows, carts, np.zeros((n, PRODUCTS_MAX), np.uint32), KNOWN)]
 
 
@@ -146,6 +148,12 @@ def test_what_a_recovery_says() -> None:
     assert (row["site"], row["journey"], row["time"].timestamp()) == ("shop", "shop", HOUR / 1000)
 
 
+def test_the_value_goes_to_the_cart_abandoned_last() -> None:
+    chains = [Chain(HOUR), Chain(2 * HOUR), Chain(3 * HOUR, kind=BROWSE)]
+    rows = tell(Follow(JOURNEYS), chains, [Order(4 * HOUR, value=70)]).rows
+    assert {row["chain"]: row["recovered_value_e4"] for row in rows} == {0: 0, 1: 70, 2: 0}
+
+
 def test_a_late_order_makes_void_even_what_was_recovered() -> None:
     orders = [Order(2 * HOUR), Order(3 * HOUR, lag=2 * HOUR), Order(4 * HOUR)]
     told = tell(Follow(JOURNEYS), [Chain(HOUR)], orders)
@@ -180,7 +188,9 @@ def test_what_expired_in_time_is_not_early() -> None:
 
 
 TIMES = st.integers(1, 30).map(lambda k: k * 12 * HOUR)
-CHAINS = st.lists(st.builds(Chain, TIMES, st.integers(1, 3), st.integers(0, 2)), max_size=12)
+CHAINS = st.lists(
+    st.builds(Chain, TIMES, st.integers(1, 3), st.integers(0, 2), st.integers(BROWSE, CART)), max_size=12
+)
 ORDERS = st.lists(
     st.builds(Order, TIMES, st.integers(1, 3), st.integers(0, 2), st.just(50), st.sampled_from([0, 0, DAY])),
     max_size=8,
