@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
 
 def test_examples(tmp_path: Path) -> None:
-    condition, journey, rules, mapping = EXAMPLES
+    condition, journey, rules, objects, mapping = EXAMPLES
     inner = "\n".join(line[2:] for line in condition.splitlines()[1:])
     assert read(inner)[1] == []
     (tmp_path / "journey.yaml").write_text(journey)
@@ -25,6 +25,8 @@ def test_examples(tmp_path: Path) -> None:
     assert len(load_journeys([str(tmp_path / "journey.yaml")])) == 1
     (tmp_path / "journey.yaml").write_text(journey.replace("regress:", rules + "regress:"))
     assert not load_journeys([str(tmp_path / "journey.yaml")])[0].is_stateless
+    (tmp_path / "journey.yaml").write_text(journey.replace("    abandon_after: 1h", "    #") + objects)
+    assert load_journeys([str(tmp_path / "journey.yaml")])[0].objects
     assert load_mapping(str(tmp_path / "mapping.yaml")).fields
 
 
