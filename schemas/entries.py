@@ -21,7 +21,8 @@ NOT_BEFORE_MS_MAX: Final = 24 * 3_600_000
 SCOPES: Final = ("journey", "session")
 """What `per` may say. With `key: visitor` a journey lasts as long as its session: they are the same."""
 
-_KEYS: Final = ("at_least", "per", "after", "not_before", "unless")
+LOOKING_BACK: Final = ("at_least", "per", "after", "not_before", "unless")
+"""What a rule says beside the fields of the event."""
 NEVER: Final = All(())
 """Stands where a condition is missing in a document that is refused anyway."""
 
@@ -65,8 +66,8 @@ def read_entries(
 
 def _entry(document: Document, node: Node, what: str, ranks: Mapping[str, int]) -> Entry:
     asked = node.value if isinstance(node.value, dict) else {}
-    own = {key: item for key, item in asked.items() if key in _KEYS}
-    rest = {key: item for key, item in asked.items() if key not in _KEYS}
+    own = {key: item for key, item in asked.items() if key in LOOKING_BACK}
+    rest = {key: item for key, item in asked.items() if key not in LOOKING_BACK}
     predicate = read_condition(document, Node(node.line, rest) if own else node, what)
     entry = Entry(
         predicate or NEVER,

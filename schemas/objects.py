@@ -11,7 +11,7 @@ from typing import Final
 
 from schemas.conditions import read_condition
 from schemas.documents import Document
-from schemas.entries import NEVER, stage_rank
+from schemas.entries import LOOKING_BACK, NEVER, stage_rank
 from schemas.nodes import Node
 from schemas.predicates import Predicate
 
@@ -73,7 +73,9 @@ class Objects:
 def read_objects(
     document: Document, node: Node | None, ranks: Mapping[str, int], conversion: int
 ) -> Objects | None:
-    """The objects that `node` writes; `ranks` are those of all stages by name, `conversion` is one."""
+    """The objects that `node` writes; `ranks` are those of all stages by name, `conversion` that of
+    the goal.
+    """
     if node is None:
         return None
     if not isinstance(node.value, dict):
@@ -104,7 +106,7 @@ def read_objects(
     )
     return Objects(
         kinds,
-        read_condition(document, withdrawn, "'withdrawn'") if withdrawn else None,
+        _condition(document, withdrawn, "'withdrawn'") if withdrawn else None,
         window_ms or RECOVERY_WINDOW_MS,
         _sites(document, entries.get("sites"), {one.kind: one.timing for one in kinds}),
     )
@@ -146,7 +148,7 @@ def _object(document: Document, kind: int, node: Node, ranks: Mapping[str, int])
     needed = ("stage", "when", *(("abandon_after",) if kind > BROWSE else ()))
     entries = document.expect_mapping(node, f"the object {name}", known, needed) or {}
     conditions = {
-        key: read_condition(document, entries[key], f"'{key}' of the object {name}")
+        key: _condition(document, entries[key], f"'{key}' of the object {name}")
         for key in ("when", "removes")
         if key in entries
     }
@@ -157,6 +159,19 @@ def _object(document: Document, kind: int, node: Node, ranks: Mapping[str, int])
         conditions.get("removes"),
         _timing(document, entries, Timing()),
     )
+
+
+def _condition(document: Document, node: Node, what: str) -> Predicate | None:
+    """A condition on one event: unlike the rules of stages it cannot look back."""
+    keys = node.value if isinstance(node.value, dict) else {}
+    back = [key for key in LOOKING_BACK if key in keys]
+    if not back:
+        return read_condition(document, node, what)
+    for key in back:
+        document.problem(
+            keys[key].line, f"{what} looks back: '{key}'", "conditions of objects see one event: leave it out"
+        )
+    return None
 
 
 def _without_deadlines(document: Document, node: Node) -> Node:

@@ -119,6 +119,16 @@ REPLACED: list[tuple[str, str, str]] = [
     (CART_TEXT, "  crat: {}\n", "16: objects has no key 'crat' (did you mean 'cart'?)"),
     (CART_TEXT, "  cart: add_to_cart\n", "16: the object cart must be a mapping, not text ()"),
     ("withdrawn: {event: cart_emptied}", "withdrawn: now", "12: 'withdrawn' must be a mapping, not text ("),
+    (
+        "withdrawn: {event: cart_emptied}",
+        "withdrawn: {event: x, unless: cart}",
+        "12: 'withdrawn' looks back: 'unless' (conditions of objects see one event: leave it out)",
+    ),
+    (
+        "when: {event: view_item}",
+        "when: {event: view_item, at_least: 3}",
+        "15: 'when' of the object browse looks back: 'at_least' (conditions of objects see one event: leave",
+    ),
     # what every object needs
     ("    stage: cart\n", "", "16: the object cart lacks 'stage' ()"),
     ("    when: {event: add_to_cart}\n", "", "16: the object cart lacks 'when' ()"),
