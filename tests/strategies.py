@@ -174,6 +174,8 @@ def events(draw: st.DrawFn, at: int) -> Row:
     }
     for name in draw(st.lists(st.sampled_from(list(WORDS)), max_size=5, unique=True)):
         event[name] = draw(WORDS[name])
+    if draw(st.integers(0, 2)) == 0:  # what objects and orders are matched by
+        event |= {name: draw(WORDS[name]) for name in ("cart_id", "products", "value")}
     identity = draw(st.sampled_from(["none", "few", "few", "own", "own"]))
     if identity == "few":  # often the same one: ties are broken by it, and it makes duplicates
         event["event_id"] = draw(st.sampled_from(["e", "e1", "z", "é"]))

@@ -5,7 +5,7 @@ A row is a dict with the columns of `schemas/story_cells.py`; times are in ms, m
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -42,10 +42,11 @@ def rows_of(rehearsal: Rehearsal, table: str) -> list[Row]:
 def _sessions(rehearsal: Rehearsal, columns: Sequence[str]) -> list[Row]:
     numbers = _session_numbers(rehearsal)
     part = _participations(rehearsal)
+    orders = Counter(row["session_id"] for row in rows_of(rehearsal, "orders"))
     rows = [
         row
         | _journey(row)
-        | {"session": numbers[row["session_id"]]}
+        | {"session": numbers[row["session_id"]], "orders": orders[row["session_id"]]}
         | _outcome(_journey(row), part[row["session_id"]])
         for row in rows_of(rehearsal, "sessions")
     ]
@@ -150,12 +151,11 @@ def _orders(rehearsal: Rehearsal, columns: Sequence[str]) -> list[Row]:
 
 
 def _changed(order: Row, changes: Sequence[Row]) -> Row:
-    """What was taken back of an order: a refund without a value is one of all of it."""
+    """What was taken back of an order: a refund without a value is one of all of it, and so is a cancellation."""
     refunds = [change["value_e4"] or order["value_e4"] for change in changes if change["kind"] == "refunded"]
-    return {
-        "refunded": min(sum(refunds), order["value_e4"]),
-        "is_cancelled": any(change["kind"] == "cancelled" for change in changes),
-    }
+    is_cancelled = any(change["kind"] == "cancelled" for change in changes)
+    whole = order["value_e4"]
+    return {"refunded": whole if is_cancelled else min(sum(refunds), whole), "is_cancelled": is_cancelled}
 
 
 def _transitions(rehearsal: Rehearsal, columns: Sequence[str]) -> list[Row]:

@@ -17,7 +17,7 @@ _QUOTED_OR_COMMENT: Final = re.compile(
 )
 _READS: Final = re.compile(r"\s*\(*\s*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXPLAIN|EXISTS)\b", re.IGNORECASE)
 _LEAVES: Final = re.compile(r"\bOUTFILE\b", re.IGNORECASE)
-_DESCRIBABLE: Final = re.compile(r"\s*\(*\s*(SELECT|WITH)\b", re.IGNORECASE)
+_DESCRIBABLE: Final = re.compile(r"(?:\s|--[^\n]*\n)*\(*\s*(SELECT|WITH)\b", re.IGNORECASE)
 
 
 class QueryRefused(Exception):  # noqa: N818 - reads as what it is
@@ -57,7 +57,7 @@ class Reader:
         suspects = [field.name for field in table.schema if pa.types.is_uint32(field.type)]
         if not suspects or not _DESCRIBABLE.match(sql):
             return table
-        described = self._client.query(f"DESCRIBE ({sql})", parameters=dict(parameters or {})).result_rows
+        described = self._client.query(f"DESCRIBE (\n{sql}\n)", parameters=dict(parameters or {})).result_rows
         for place, (name, type_, *_) in enumerate(described):
             if name in suspects and "DateTime" in type_ and "DateTime64" not in type_:
                 seconds = table.column(place).cast(pa.int64()).cast(pa.timestamp("s", "UTC"))

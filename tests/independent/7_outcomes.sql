@@ -20,6 +20,7 @@ SELECT
     visitor_id,
     chain,
     c.ended_at AS abandoned_at,
+    c.last_kind AS last_kind,
     o.time AS time,
     o.partition AS partition,
     o.position AS position,
@@ -42,6 +43,7 @@ SELECT
     visitor_id,
     chain,
     any(abandoned_at) AS abandoned_at,
+    any(last_kind) AS last_kind,
     minIf((time, partition, position, resolved_at), is_void) AS void_by,
     minIf((time, partition, position, resolved_at, value), NOT is_void) AS won_by,
     countIf(is_void) > 0 AS has_void,
@@ -49,13 +51,14 @@ SELECT
 FROM answers
 GROUP BY site, visitor_id, chain;
 
--- Where one order recovers several chains its value goes to the one abandoned last, which is decided when it comes.
+-- Where one order recovers several chains its value goes to the cart or higher abandoned last, to a browse only where
+-- there is none of these; that is decided when it comes.
 CREATE TABLE recoveries ENGINE = Memory AS
 SELECT
     site,
     visitor_id,
     chain,
-    row_number() OVER (PARTITION BY site, visitor_id, won_by ORDER BY abandoned_at DESC, chain DESC) = 1 AS takes_value
+    row_number() OVER (PARTITION BY site, visitor_id, won_by ORDER BY last_kind > 1 DESC, abandoned_at DESC, chain DESC) = 1 AS takes_value
 FROM verdicts
 WHERE has_won;
 

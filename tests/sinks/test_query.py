@@ -34,6 +34,8 @@ def test_times_come_as_times_and_parameters_are_bound(reader: Reader) -> None:
     )
     assert table.schema.field("started_at").type == pa.timestamp("s", "UTC")
     assert table.to_pylist() == [{"started_at": datetime(2024, 5, 1, 10, tzinfo=UTC), "n": 1}]
+    told = reader.query("-- who came?\n-- when?\nSELECT started_at FROM bi.sessions -- all")
+    assert told.schema.field("started_at").type == pa.timestamp("s", "UTC")
     assert reader.query("SELECT {x:String} AS x", {"x": "'; DROP TABLE y"}).to_pylist() == [
         {"x": "'; DROP TABLE y"}
     ]

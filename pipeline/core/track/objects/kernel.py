@@ -212,7 +212,7 @@ def _mean(kept, told, terms, place, intent, rows, contexts, heap, meant):  # typ
         place = int64(-1)
     if place < 0:
         place = int64(open_new(kept, intent, rows, contexts, kind))
-    elif kind > current or (kind == current and _is_another_cart(kept, place, rows, intent.row)):
+    elif kind > current or (kind == current >= CART and _is_another_cart(kept, place, rows, intent.row)):
         merges = kept.records[place].merges + uint8(kind == current)
         place = int64(supersede(kept, told, place, intent, contexts, kind))
         kept.records[place].merges = merges
