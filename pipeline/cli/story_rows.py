@@ -151,7 +151,7 @@ def _orders(rehearsal: Rehearsal, columns: Sequence[str]) -> list[Row]:
 
 
 def _changed(order: Row, changes: Sequence[Row]) -> Row:
-    """What was taken back of an order: a refund without a value is one of all of it, and so is a cancellation."""
+    """What was taken back of an order: all of it by a cancellation, or by a refund without a value."""
     refunds = [change["value_e4"] or order["value_e4"] for change in changes if change["kind"] == "refunded"]
     is_cancelled = any(change["kind"] == "cancelled" for change in changes)
     whole = order["value_e4"]
