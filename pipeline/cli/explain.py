@@ -17,7 +17,7 @@ from rich.text import Text
 
 from pipeline.cli.execute import execute
 from pipeline.cli.story.asked import EVENTS_MAX, Found, Told, ask, find, tell
-from pipeline.cli.story.definitions import Definition, load
+from pipeline.cli.story.definitions import Definition, Named, load, nearest
 from pipeline.cli.story.page import Part, show
 from pipeline.cli.story.timeline import How, story
 from pipeline.cli.story.words import moment, plain
@@ -69,7 +69,8 @@ def explain(
     settings = load_settings(flags)
     part = Part(_time("--from", since), _time("--to", until), limit, wanted)
     how = How(load(settings.journey), load_mapping(settings.mapping).orders, settings)
-    chosen = set(how.definitions) if journey else None
+    chosen = set(how.definitions) if journey else set[Named]()
+    names = {name for name, _ in chosen}
     console = Console()
     with _database(settings, from_files=bool(input)) as dsn, Reader(dsn) as reader:
         if input:
@@ -80,8 +81,8 @@ def explain(
         _introduce(wanted, found, console)
         warned: set[str] = set()
         for one in found[:VISITORS_MAX]:
-            told = tell(reader, one.whose)
-            journeys = [named for named in told.journeys if chosen is None or named[0] in chosen]
+            told = tell(reader, one.whose, chosen)
+            journeys = [named for named in told.journeys if not names or named[0] in names]
             _head(told, console)
             for warning in _warnings(told, journeys, how.definitions):
                 if warning not in warned:
@@ -175,13 +176,13 @@ def _head(told: Told, console: Console) -> None:
 
 
 def _warnings(
-    told: Told, journeys: Sequence[tuple[str, int]], definitions: Mapping[str, Definition]
+    told: Told, journeys: Sequence[Named], definitions: Mapping[Named, Definition]
 ) -> Iterator[str]:
     """Where the rules that are named may not be those that were at work."""
     if len(told.events) == EVENTS_MAX:
         yield f"warning: only the first {EVENTS_MAX:,} events are told"
     for name, version in journeys:
-        definition = definitions.get(name)
+        definition = nearest(definitions, (name, version))
         if definition is None:
             yield f"warning: no rules are named for {name} {version}\n  hint: --journey with its definition"
         elif definition.journey.version != version:

@@ -112,6 +112,19 @@ def test_a_cart_of_several_visitors_in_two_journeys_and_a_part_of_the_time(folde
     assert told(pathline("explain", "c1", *journeys, *part, cwd=folder)) == (STORIES / "c1.txt").read_text()
 
 
+def test_any_version_that_was_run_can_be_told(folder: Path, tmp_path: Path) -> None:
+    for name in ("one.jsonl", "shop.yaml", "newer.yaml"):
+        (tmp_path / name).write_text((folder / name).read_text())
+    old, new = ("--journey", "./shop.yaml"), ("--journey", "./newer.yaml")
+    done = pathline("run", "--input", "one.jsonl", *new, *old, "--store-events", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for chosen, versions in ((old, {"3"}), (new, {"4"}), ((*old, *new), {"3", "4"}), ((), {"4"})):
+        text = told(pathline("explain", "anna", *chosen, cwd=tmp_path))
+        assert set(re.findall(r"^  session 1, shop (\d) ", text, re.MULTILINE)) == versions
+        assert ("warning" in text) == (not chosen), "only where no definition was given"
+        assert ("shop.yaml:15" in text, "newer.yaml:15" in text) == ("3" in versions, new[1] in chosen)
+
+
 def test_an_order_without_its_definition_and_cut_short(folder: Path) -> None:
     done = pathline("explain", "o1", "--limit", "2", cwd=folder)
     assert told(done) == (STORIES / "o1.txt").read_text()

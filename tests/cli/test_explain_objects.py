@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,15 +13,17 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.cli.story.asked import Row, Told, Whose
-from pipeline.cli.story.definitions import Definition, load
+from pipeline.cli.story.definitions import Definition, Named, load
 from pipeline.cli.story.page import Part, show
 from pipeline.cli.story.timeline import How, story
 from pipeline.settings import Settings
 from schemas.orders import USUAL
+from tests.cli.run import pathline
 
 STORIES = Path(__file__).parent / "explained"
 DEFINITIONS = load(["checkout"])
-VERSION = DEFINITIONS["checkout"].journey.version
+((_, VERSION),) = DEFINITIONS
+CHECKOUT = DEFINITIONS["checkout", VERSION]
 
 
 def at(time: str, day: int = 5) -> datetime:
@@ -38,25 +41,34 @@ def event(time: str, name: str, **more: Any) -> Row:
 
 
 def session(began: str, ended: str, events: int) -> Row:
-    row = {"session_id": began, "started_at": at(began), "ended_at": at(ended), "events": events}
+    row: Row = {"session_id": began, "started_at": at(began), "ended_at": at(ended), "events": events}
     return row | {"device": "", "channel": "", "is_closed": 1, "is_continuation": 0}
 
 
 def moved(session_id: str, time: str, rank: int, kind: str) -> Row:
-    row = {"journey": "checkout", "journey_version": VERSION, "session_id": session_id, "event_id": time}
-    stage = DEFINITIONS["checkout"].journey.stages[rank - 1].name
+    row: Row = {"journey": "checkout", "journey_version": VERSION, "session_id": session_id, "event_id": time}
+    stage = CHECKOUT.journey.stages[rank - 1].name
     return row | {"at": at(time), "to_rank": rank, "to_stage": stage, "kind": kind, "skipped": []}
 
 
 def thing(kind: str, state: str, opened: str, **more: Any) -> Row:
     """A row of bi.abandonments."""
-    row = {"site": "shop", "journey": "checkout", "journey_version": VERSION, "object_id": f"{kind} {opened}"}
+    row: Row = {"site": "shop", "journey": "checkout", "journey_version": VERSION, "object_id": f"{kind} {opened}"}
     row |= {"kind": kind, "state": state, "opened_at": at(opened), "deadline_at": None, "abandoned_at": None}
     row |= {"resolved_at": None, "successor_id": "", "value_at_risk": Decimal(0), "currency": "EUR"}
-    return row | {"recovered_value": Decimal(0)} | more
+    row |= {"chain_id": "", "cart_id": "", "products": [], "order_id": "", "is_evicted": 0}
+    return row | {"recovered_value": Decimal(0), "recovered_currency": "EUR"} | more
 
 
-def printed(told: Told, definitions: dict[str, Definition] = DEFINITIONS) -> str:
+def order(order_id: str, visitor_id: str, time: str, **more: Any) -> Row:
+    """A row of bi.orders."""
+    row: Row = {"order_id": order_id, "visitor_id": visitor_id, "at": at(time), "event_id": time}
+    row |= {"order_number": 1}
+    row |= {"value": Decimal("19.99"), "currency": "EUR", "refunded": Decimal(0), "is_late": 0}
+    return row | {"is_cancelled": 0, "cart_id": "", "products": []} | more
+
+
+def printed(told: Told, definitions: dict[Named, Definition] = DEFINITIONS) -> str:
     how = How(definitions, USUAL, Settings())
     console = Console(file=io.StringIO(), width=100)
     show(story(told, how, told.journeys), Part(None, None, 100, "c1"), console)
@@ -92,14 +104,11 @@ def test_from_browsing_to_an_order_that_came_too_late() -> None:
             ),
             thing(
                 "checkout", "recovered", "10:05:00", resolved_at=at("12:00:00"), deadline_at=at("11:05:00"),
-                abandoned_at=at("11:05:00"), order_id="o1", value_at_risk=Decimal("19.99"),
+                abandoned_at=at("11:05:00"), order_id="o1", cart_id="c1", value_at_risk=Decimal("19.99"),
                 recovered_value=Decimal("19.99"),
             ),
         ],
-        orders=[
-            {"order_id": "o1", "visitor_id": "anna", "at": at("12:00:00"), "order_number": 1} | euros,
-            {"order_id": "o0", "visitor_id": "bert", "at": at("09:00:00"), "order_number": 1} | euros,
-        ],
+        orders=[order("o1", "anna", "12:00:00", cart_id="c1"), order("o0", "bert", "09:00:00")],
     )  # fmt: skip
     assert printed(told) == (STORIES / "objects.txt").read_text()
 
@@ -120,7 +129,7 @@ def test_what_was_given_up_on_purpose() -> None:
 
 
 def test_what_never_came_back_and_what_was_no_loss() -> None:
-    late = thing(
+    void_one = thing(
         "cart", "void", "10:00:00", resolved_at=at("10:30:00"), deadline_at=at("11:00:00"), order_id="o7",
         abandoned_at=at("11:00:00"),
     )  # fmt: skip
@@ -128,12 +137,17 @@ def test_what_never_came_back_and_what_was_no_loss() -> None:
         "cart", "expired", "10:10:00", resolved_at=at("11:10:00") + timedelta(days=7),
         deadline_at=at("11:10:00"), abandoned_at=at("11:10:00"),
     )  # fmt: skip
-    text = only(late, lost, at_1000="add_to_cart", at_1010="add_to_cart")
-    assert "  11:00:00  ✗ cart 1 abandoned: nothing for 1h (abandon_after, checkout.yaml:" in text
-    void = "✓ cart 1 was not abandoned after all (void) by order o7: it came late, but was placed at 10:30:00"
+    text = only(void_one, lost, at_1000="add_to_cart", at_1010="add_to_cart")
+    since = "nothing for 1h since add_to_cart at 10:00:00 (abandon_after, checkout.yaml:"
+    assert f"  11:00:00  ✗ cart 1 abandoned: {since}" in text
+    late = "order o7 came late, but was placed at 10:30:00, by its deadline"
+    void = f"✓ cart 1 was not abandoned after all (void): {late}"
     assert f"  11:00:00  {void}\n" in text
     assert text.index("cart 1 abandoned") < text.index(void)
-    assert "  2026-01-12 11:10:00  · cart 2 expired: no order within 7d\n" in text
+    assert (
+        "  2026-01-12 11:10:00  · cart 2 expired: no order within 7d (recovery_window, checkout.yaml:N)\n"
+        in text
+    )
 
 
 def test_what_is_open_has_a_deadline() -> None:
@@ -143,6 +157,35 @@ def test_what_is_open_has_a_deadline() -> None:
     assert text.endswith(
         "  open  checkout: checkout (at risk), deadline 2026-01-05 11:00:00; 5.00 EUR at risk\n"
     )
+
+
+def test_what_puts_a_deadline_off_says_so() -> None:
+    cart = thing("cart", "abandoned", "10:00:00", deadline_at=at("11:10:00"), abandoned_at=at("11:10:00"))
+    text = only(cart, at_1000="add_to_cart", at_1005="view_item", at_1010="add_to_cart")
+    assert text.count("goes on") == 1
+    assert "· cart goes on: deadline 11:10:00\n" in text
+    assert "nothing for 1h since add_to_cart at 10:10:00 (" in text
+    until = "open  checkout: cart (abandoned), an order until 2026-01-12 11:10:00 brings it back\n"
+    assert text.endswith(until)
+
+
+def test_two_things_of_one_second_are_told_beneath_their_own_events() -> None:
+    ended = {"resolved_at": at("10:00:00")}
+    paid = [
+        thing("checkout", "superseded", "10:00:00", successor_id="payment 10:00:00", **ended),
+        thing("payment", "completed", "10:00:00", order_id="o1", **ended),
+    ]
+    names = ("begin_checkout", "add_payment_info", "purchase")
+    rows = [event("10:00:00", name, event_id=name) for name in names]
+    rows[-1]["order_id"] = "o1"
+    told = Told(Whose("shop", "anna"), rows, sessions=[session("10:00:00", "10:00:00", 3)], objects=paid)
+    said = re.sub(r" because .*", "", printed(told))
+    lines = r"^  10:00:00  (\w+)|(. \w+ (?:opened|superseded|completed).*)$"
+    assert re.findall(lines, said, re.MULTILINE) == [
+        ("begin_checkout", ""), ("", "+ checkout opened"), ("add_payment_info", ""),
+        ("", "· checkout superseded by payment"), ("", "+ payment opened"),
+        ("purchase", ""), ("", "✓ payment completed by order o1"),
+    ]  # fmt: skip
 
 
 def test_objects_of_a_definition_that_is_not_known_are_told_without_reasons() -> None:
@@ -168,3 +211,34 @@ def test_every_part_of_the_shipped_definitions_has_its_line() -> None:
         objects = definition.journey.objects
         parts = ["objects.cart.when", "objects.cart.abandon_after", "objects.withdrawn"] if objects else []
         assert set(parts) <= set(definition.lines)
+
+
+def record(time: str, event: str, visitor: str = "anna", **more: object) -> str:
+    row: dict[str, object] = {"event_at": f"2026-01-{time}Z", "event": event, "visitor_id": visitor, "site": "shop"}
+    return json.dumps(row | {"event_id": f"{visitor} {time} {event}", "currency": "EUR"} | more)
+
+
+RECORDS = [
+    record("05T10:00:00", "view_item", products=["p1"]),
+    record("05T10:01:00", "add_to_cart", products=["p1"], cart_id="c1", value=10),
+    record("05T10:20:00", "add_to_cart", products=["p2"], cart_id="c1", value=5),
+    record("05T14:00:00", "view_item", "bert"),
+    record("05T10:50:00", "purchase", order_id="o1", cart_id="c1", value=15),  # late: placed in time
+    record("06T10:00:00", "add_to_cart", products=["p3"], cart_id="c2", value=20),
+    record("06T10:02:00", "begin_checkout", cart_id="c2", value=20),
+    record("06T10:12:00", "add_shipping_info", cart_id="c2"),
+    record("08T09:00:00", "purchase", order_id="o2", cart_id="c2", value=20),
+    record("08T09:05:00", "purchase", order_id="o2", cart_id="c2", value=20, event_id="again"),
+    record("08T09:10:00", "add_to_cart", products=["p4"], cart_id="c3", value=7),
+    record("08T09:11:00", "cart_emptied"),
+    record("09T10:00:00", "refund", order_id="o2", value=20),
+    record("09T11:00:00", "add_to_cart", products=["p4"], cart_id="c4", value=7),
+]
+"""A cart that a late order makes void, one that becomes a checkout and comes back, one emptied, one lost."""
+
+
+def test_what_the_views_say(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text("\n".join(RECORDS) + "\n")
+    done = pathline("explain", "anna", "--input", "events.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.sub(r"yaml:\d+", "yaml:N", done.stdout) == (STORIES / "views.txt").read_text()

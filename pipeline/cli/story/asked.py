@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -14,6 +16,9 @@ EVENTS_MAX: Final = 20_000
 """Of one visitor: whoever has more is a machine."""
 AROUND: Final = timedelta(days=2)
 """Sessions begin, and stages end, so near to their events."""
+
+VERSIONED: Final = ("abandonments", "session_stages", "stage_visits", "transitions")
+"""Views that show the active version of each journey; others of their names and `_all` show all of them."""
 
 Row = dict[str, Any]
 
@@ -53,11 +58,27 @@ class Told:
         rows = (*self.outcomes, *self.transitions, *self.objects)
         return sorted({(row["journey"], row["journey_version"]) for row in rows})
 
+    def keep(self, chosen: Collection[tuple[str, int]], active: dict[str, int]) -> None:
+        """Drops the rows of other versions: those chosen are told where there are some, else the active."""
+        there = {named for named in self.journeys if named in chosen}
+        for name in ("outcomes", "transitions", "timers", "objects"):
+            kept = [row for row in getattr(self, name) if _is_wanted(row, there, active)]
+            setattr(self, name, kept)
 
-def ask(reader: Reader, name: str, **parameters: object) -> list[Row]:
-    """The answer to one of the questions in `sql/explain`."""
+
+def _is_wanted(row: Row, there: Collection[tuple[str, int]], active: dict[str, int]) -> bool:
+    journey, version = row["journey"], row["journey_version"]
+    if any(name == journey for name, _ in there):
+        return (journey, version) in there
+    return bool(active.get(journey, version) == version)
+
+
+def ask(reader: Reader, name: str, views: Collection[str] = (), **parameters: object) -> list[Row]:
+    """The answer to one of the questions in `sql/explain`, from all versions of what is in `views`."""
     text = (QUESTIONS / f"{name}.sql").read_text("utf-8")
     statement = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    for view in views:
+        statement = re.sub(rf"\bbi\.{view}\b", f"bi.{view}_all", statement)
     rows: list[Row] = reader.query(statement, parameters).to_pylist()
     return rows
 
@@ -74,20 +95,21 @@ def find(reader: Reader, wanted: str) -> list[Found]:
     return sorted(several, key=lambda one: "visitor" not in one.kinds)
 
 
-def tell(reader: Reader, whose: Whose) -> Told:
-    """Everything about a visitor who has events."""
+def tell(reader: Reader, whose: Whose, chosen: Collection[tuple[str, int]] = ()) -> Told:
+    """Everything about a visitor who has events, by the active versions of journeys or those chosen."""
     who: dict[str, Any] = {"site": whose.site, "visitor": whose.visitor_id}
     told = Told(whose, ask(reader, "events", **who, most=EVENTS_MAX))
     first, last = told.events[0]["at"], told.events[-1]["at"]
     when = {"since": _seconds(first - AROUND), "until": _seconds(last + AROUND)}
-    for name in ("sessions", "outcomes", "transitions", "timers"):
-        setattr(told, name, ask(reader, name, **who, **when))
-    views = {row["name"] for row in ask(reader, "views")}
-    if "abandonments" in views:
-        told.objects = ask(reader, "objects", **who)
-    if "orders" in views:
-        ids = {row["order_id"] for row in told.events} - {""}
-        told.orders = ask(reader, "orders", **who, ids=sorted(ids))
+    active = {row["journey"]: row["version"] for row in ask(reader, "active")}
+    # The views show active versions only: those of all are asked where another one is wanted.
+    has_others = any(active.get(name) != version for name, version in chosen)
+    views = VERSIONED if has_others else ()
+    for name in ("sessions", "outcomes", "transitions", "timers", "objects"):
+        setattr(told, name, ask(reader, name, views, **who, **when))
+    told.keep(chosen, active)
+    ids = {row["order_id"] for row in told.events} - {""}
+    told.orders = ask(reader, "orders", **who, ids=sorted(ids))
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,14 +27,27 @@ class Definition:
         return f"{self.file}:{line}" if line else self.file
 
 
-def load(names_or_paths: Sequence[str]) -> dict[str, Definition]:
-    """The definitions by the names of their journeys. Raises BadDefinition."""
+Named = tuple[str, int]
+"""A journey by its name and version."""
+
+
+def load(names_or_paths: Sequence[str]) -> dict[Named, Definition]:
+    """The definitions by what they define. Raises BadDefinition."""
     found = {}
     for name, journey in zip(names_or_paths, load_journeys(names_or_paths), strict=True):
         document, root = read_definition(name, "journeys", "journey")
         assert root is not None, "it has just been read"
-        found[journey.name] = Definition(journey, Path(document.file).name, dict(_lines(root)))
+        found[journey.name, journey.version] = Definition(
+            journey, Path(document.file).name, dict(_lines(root))
+        )
     return found
+
+
+def nearest(definitions: Mapping[Named, Definition], wanted: Named) -> Definition | None:
+    """The definition of a journey; where there is none of this version, the highest of its name."""
+    versions = [named for named in definitions if named[0] == wanted[0]]
+    named = wanted if wanted in definitions else max(versions, default=None)
+    return definitions[named] if named else None
 
 
 def _lines(root: Node) -> Iterator[tuple[str, int]]:

@@ -39,6 +39,11 @@ class Line:
     """Of an order that has been counted: it enters no stage."""
 
     @property
+    def second(self) -> datetime:
+        """When, as precisely as the views tell it."""
+        return self.at.replace(microsecond=0)
+
+    @property
     def has_session(self) -> bool:
         """Whether it is an event that a session counts."""
         return self.event is not None and self.session > 0

@@ -30,7 +30,7 @@ def lines_of(events: Sequence[Row], dedup_window_ms: int) -> list[Line]:
         else:
             first[row["event_id"]] = row
         if row["is_passive"]:
-            line.effects.append(Effect("passive: not done by the visitor, so it moves nothing", FAINT))
+            line.effects.append(Effect("passive: not done by the visitor, so it enters no stage", FAINT))
         lines.append(line)
     return lines
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.cli.story import objects, orders, sessions, stages
 from pipeline.cli.story.asked import Row, Told
-from pipeline.cli.story.definitions import Definition
+from pipeline.cli.story.definitions import Definition, Named, nearest
 from pipeline.cli.story.lines import FAINT, Effect, Line
 from pipeline.cli.story.words import moment
 from pipeline.settings import Settings
@@ -18,7 +18,7 @@ from schemas.orders import Orders
 class How:
     """How the rows were made, as far as they do not say it themselves."""
 
-    definitions: Mapping[str, Definition]
+    definitions: Mapping[Named, Definition]
     orders: Orders | None
     settings: Settings
 
@@ -34,15 +34,15 @@ class Story:
     """What it is about, and what became of it."""
 
 
-def story(told: Told, how: How, wanted: Sequence[tuple[str, int]]) -> Story:
+def story(told: Told, how: How, wanted: Sequence[Named]) -> Story:
     """The story of a visitor in the journeys that are wanted."""
     lines = sessions.lines_of(told.events, how.settings.dedup_window_ms)
     sessions.assign(lines, told.sessions)
-    orders.explain(lines, told.orders, how.orders)
+    orders.explain(lines, told.orders, how.orders, told.whose.visitor_id)
     made: list[Line] = []
     numbers = {session["session_id"]: number for number, session in enumerate(told.sessions, start=1)}
     for journey, version in wanted:
-        definition = how.definitions.get(journey)
+        definition = nearest(how.definitions, (journey, version))
         name = f"{journey}: " if len(wanted) > 1 else ""
         for session_id, number in numbers.items():
             of_session = [line for line in lines if line.session == number]
@@ -53,8 +53,8 @@ def story(told: Told, how: How, wanted: Sequence[tuple[str, int]]) -> Story:
     for journey, version in wanted:
         name = f"{journey}: " if len(wanted) > 1 else ""
         of_journey = _rows(told.objects, journey, version)
-        objects.explain(lines, of_journey, how.definitions.get(journey), name)
-    if all(journey in how.definitions for journey, _ in wanted):
+        objects.explain(lines, of_journey, told.orders, nearest(how.definitions, (journey, version)), name)
+    if all(nearest(how.definitions, one) for one in wanted):
         _say_nothing_came(lines)
     lines.sort(key=lambda line: (line.at.replace(microsecond=0) if line.order else line.at, line.order))
     after = [*told.sessions[1:], None]
@@ -62,7 +62,7 @@ def story(told: Told, how: How, wanted: Sequence[tuple[str, int]]) -> Story:
         f"session {number}: {_heading(one, sessions.why_ended(one, following, how.settings))}"
         for number, (one, following) in enumerate(zip(told.sessions, after, strict=False), start=1)
     ]
-    return Story(told, lines, headings, list(_ends(told, wanted, numbers)))
+    return Story(told, lines, headings, list(_ends(told, how, wanted, numbers)))
 
 
 def _say_nothing_came(lines: Sequence[Line]) -> None:
@@ -89,7 +89,7 @@ def _heading(session: Row, why: str) -> str:
 
 
 def _ends(
-    told: Told, wanted: Sequence[tuple[str, int]], numbers: Mapping[str, int]
+    told: Told, how: How, wanted: Sequence[Named], numbers: Mapping[str, int]
 ) -> Iterator[tuple[str, str]]:
     for row in told.outcomes:
         if (row["journey"], row["journey_version"]) in wanted:
@@ -103,5 +103,6 @@ def _ends(
         for row in _rows(told.timers, journey, version):
             if row["left_by"] == "open":
                 yield "open", f"{journey}: stage {row['stage']}, deadline {moment(row['deadline_at'])}"
-        for text in objects.still_open(_rows(told.objects, journey, version)):
+        definition = nearest(how.definitions, (journey, version))
+        for text in objects.still_open(_rows(told.objects, journey, version), definition):
             yield "open", f"{journey}: {text}"

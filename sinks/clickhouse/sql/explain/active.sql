@@ -1,0 +1,2 @@
+-- The version of each journey that the views show.
+SELECT journey, version FROM bi.active_versions
