@@ -31,7 +31,7 @@ def at(time: str, day: int = 5) -> datetime:
 
 
 def event(time: str, name: str, **more: Any) -> Row:
-    row = dict.fromkeys(
+    row: Row = dict.fromkeys(
         ("user_id", "url", "referrer", "source", "medium", "campaign", "channel", "device", "country",
          "cart_id", "order_id", "currency", "properties"), "",
     )  # fmt: skip
@@ -53,7 +53,8 @@ def moved(session_id: str, time: str, rank: int, kind: str) -> Row:
 
 def thing(kind: str, state: str, opened: str, **more: Any) -> Row:
     """A row of bi.abandonments."""
-    row: Row = {"site": "shop", "journey": "checkout", "journey_version": VERSION, "object_id": f"{kind} {opened}"}
+    row: Row = {"site": "shop", "journey": "checkout", "journey_version": VERSION}
+    row |= {"object_id": f"{kind} {opened}"}
     row |= {"kind": kind, "state": state, "opened_at": at(opened), "deadline_at": None, "abandoned_at": None}
     row |= {"resolved_at": None, "successor_id": "", "value_at_risk": Decimal(0), "currency": "EUR"}
     row |= {"chain_id": "", "cart_id": "", "products": [], "order_id": "", "is_evicted": 0}
@@ -214,7 +215,7 @@ def test_every_part_of_the_shipped_definitions_has_its_line() -> None:
 
 
 def record(time: str, event: str, visitor: str = "anna", **more: object) -> str:
-    row: dict[str, object] = {"event_at": f"2026-01-{time}Z", "event": event, "visitor_id": visitor, "site": "shop"}
+    row: Row = {"event_at": f"2026-01-{time}Z", "event": event, "visitor_id": visitor, "site": "shop"}
     return json.dumps(row | {"event_id": f"{visitor} {time} {event}", "currency": "EUR"} | more)
 
 
