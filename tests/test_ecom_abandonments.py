@@ -1,6 +1,6 @@
 """Carts, checkouts and payments of a real shop's half year: `../shared/data/ecom`, if it is there.
 
-All of them are counted by a plain loop over the file as well; three that `explain` tells were checked by hand.
+A plain loop over the file counts all of them as well; three that `explain` tells were checked by hand.
 """
 
 from __future__ import annotations

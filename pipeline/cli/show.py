@@ -51,9 +51,10 @@ def report(dsn: str, console: Console) -> None:
     with Reader(dsn) as reader:
         rows = {
             name: reader.query(sql(name)).to_pylist()
-            for name in ("funnel", "dropoff_by_device", "outcomes", "conservation", "rejects")
+            for name in ("funnel", "dropoff_by_device", "abandonment", "outcomes", "conservation", "rejects")
         }
     devices, outcomes = _by_journey(rows["dropoff_by_device"]), _by_journey(rows["outcomes"])
+    objects = _by_journey(rows["abandonment"])
     for journey, stages in _by_journey(rows["funnel"]).items():
         console.print()
         console.print(funnel(journey, stages, min(BAR_MAX, console.width - BESIDE_BAR)))
@@ -61,6 +62,9 @@ def report(dsn: str, console: Console) -> None:
         console.print()
         console.print(by_device(stages, devices[journey]))
         console.print()
+        if objects[journey]:
+            console.print(abandonment(objects[journey]))
+            console.print()
         console.print(sessions(outcomes[journey]))
     console.print()
     console.print(balance(rows["conservation"][0], rows["rejects"]))
@@ -124,6 +128,19 @@ def by_device(stages: list[Row], rows: list[Row]) -> Table:
     for stage in stages[:-1]:
         name = stage["stage"]
         table.add_row(name, *(percent(rates.get((name, device))) for device in devices))
+    return table
+
+
+def abandonment(kinds: list[Row]) -> Table:
+    """Of the carts and so on that are settled, the share that was not ordered."""
+    table = _table()
+    table.add_column("abandonment")
+    for heading in ("created", "open", "settled", "at deadline", "after recovery"):
+        table.add_column(heading, justify="right")
+    for row in kinds:
+        counts = (f"{row[name]:,}" for name in ("created", "open", "settled"))
+        rates = (percent(row[name]) for name in ("rate_at_deadline", "rate_after_recovery"))
+        table.add_row(row["kind"], *counts, *rates)
     return table
 
 

@@ -49,6 +49,16 @@ def test_the_funnel_adds_up_and_ends_in_the_middle_of_traffic(
     assert numbers(rows["view"])[3] > 0
 
 
+def test_carts_that_are_open_are_in_no_rate(demo: tuple[Path, CompletedProcess[str]]) -> None:
+    lines = demo[1].stdout[demo[1].stdout.index("\nabandonment ") :].splitlines()[2:6]
+    assert [line.split()[0] for line in lines] == ["browse", "cart", "checkout", "payment"]
+    for line in lines:
+        created, still_open, settled = numbers(line)
+        assert created == still_open + settled
+        assert min(still_open, settled) > 0
+        assert re.search(r"\d\.\d % +\d+\.\d %$", line), "both rates"
+
+
 def test_sessions_and_records_are_told(demo: tuple[Path, CompletedProcess[str]]) -> None:
     text = demo[1].stdout
     for outcome in ("converted", "abandoned in cart", "bounced", "open"):
