@@ -55,8 +55,9 @@ def explain(
     """Tell the story of a visitor, an order or a cart, and which rule or deadline made each thing happen.
 
     It reads the events that a run has kept (--store-events), or those of files: these go through the real
-    pipeline into a database that is gone afterwards. Records that came late are not in it: they are kept
-    without a visitor, in bi.late_events.
+    pipeline into a database that is gone afterwards. Records that came late are kept without a visitor, in
+    bi.late_events: orders among them are told, others not. It tells the active version of each journey, or
+    the one that --journey defines.
     """
     flags = {
         "clickhouse": clickhouse,
