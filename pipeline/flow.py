@@ -25,20 +25,10 @@ from pipeline.core.route import route
 from pipeline.core.stored import StoredEvents
 from pipeline.core.track.track import Track
 from pipeline.runtime.intake import Arrived, Intake
+from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked
 from pipeline.runtime.output import Output
 from pipeline.runtime.placing import shard_key
-from pipeline.runtime.shards import (
-    Claims,
-    Counted,
-    CountLogic,
-    Fact,
-    FollowLogic,
-    OrdersLogic,
-    Routed,
-    Time,
-    Tracked,
-    TrackLogic,
-)
+from pipeline.runtime.shards import CountLogic, FollowLogic, OrdersLogic, TrackLogic
 from pipeline.runtime.steps import step
 
 __all__ = ["Dataflow", "Parts", "build"]

@@ -29,8 +29,8 @@ from pipeline.flow import Dataflow, Parts, build
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
 from pipeline.runtime.intake import Intake
+from pipeline.runtime.items import Time
 from pipeline.runtime.output import Output
-from pipeline.runtime.shards import Time
 from pipeline.settings import BadSettings, Settings
 from pipeline.sources.blocks import Reader
 from pipeline.sources.files import UnknownFileType, is_lines, open_reader

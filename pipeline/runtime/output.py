@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipeline.runtime import failure
+from pipeline.runtime.items import Fact
 from pipeline.runtime.placing import shard_of
-from pipeline.runtime.shards import Fact
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
 from sinks.batching import Batcher

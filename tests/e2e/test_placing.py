@@ -12,8 +12,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
+from pipeline.runtime.items import Time
 from pipeline.runtime.placing import shard_key, shard_of
-from pipeline.runtime.shards import Time
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])

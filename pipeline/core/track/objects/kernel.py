@@ -31,7 +31,8 @@ from pipeline.core.track.objects.layout import (
     lend_kept,
     lend_told,
 )
-from pipeline.core.track.objects.life import end, join, learn, open_new, pass_due, supersede, tell
+from pipeline.core.track.objects.learn import learn
+from pipeline.core.track.objects.life import end, join, open_new, pass_due, supersede, tell
 from pipeline.core.track.objects.match import hash_cart, matches, part_end
 from pipeline.core.track.objects.places import find
 from schemas.objects import BROWSE, CART
