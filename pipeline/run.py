@@ -37,7 +37,7 @@ from pipeline.sources.files import UnknownFileType, is_lines, open_reader
 from pipeline.versions import active_versions
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
-from schemas.mappings import Mapping, load_mapping
+from schemas.mappings import Mapping, load_mapping, orders_missing
 from schemas.predicates import fields_of
 from sinks.base import Deployment, Sink, SinkRefused
 from sinks.registry import open_sink
@@ -63,8 +63,8 @@ class Plan:
 
     @property
     def waits_for_orders(self) -> bool:
-        """Whether `track` must know which orders are repeats, or go by the time of all partitions."""
-        return self.mapping.orders is not None or any(journey.objects for journey in self.journeys)
+        """Whether `track` must know which orders are repeats, and so goes by the time of all partitions."""
+        return self.mapping.orders is not None
 
     @property
     def lanes_per_partition(self) -> bool:
@@ -85,6 +85,8 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     _noting(problems, SinkRefused, open_sink, settings.clickhouse)
     wanted = partial(active_versions, wanted=settings.active)
     active = _noting(problems, BadSettings, wanted, journeys) if journeys else None
+    if journeys and mapping:
+        problems += orders_missing(journeys, mapping)
     if problems or journeys is None or mapping is None or as_of_ms is None or active is None:
         raise BadSettings(problems)
     stream = Stream(

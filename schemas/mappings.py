@@ -6,6 +6,7 @@ only says what is to be done; doing it on bytes is the decoder's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -23,6 +24,7 @@ from schemas.field_maps import (
     read_time,
     read_values,
 )
+from schemas.journeys import Journey
 from schemas.nodes import Node
 from schemas.orders import USUAL, Orders, read_orders
 from schemas.predicates import Predicate
@@ -105,6 +107,20 @@ def load_mapping(name_or_path: str) -> Mapping:
 def shipped_mappings() -> list[str]:
     """The names of the mappings that come with Pathline."""
     return shipped_names(_FOLDER)
+
+
+def orders_missing(journeys: Sequence[Journey], mapping: Mapping) -> list[str]:
+    """What is wrong where journeys have objects that no order could complete: all would be called
+    abandoned.
+    """
+    with_objects = [journey.name for journey in journeys if journey.objects]
+    if mapping.orders is not None or not with_objects:
+        return []
+    whose = ", ".join(with_objects)
+    message = (
+        f"--mapping: {mapping.name} says orders: none, but nothing else completes the objects of {whose}"
+    )
+    return [f"{message}\n  hint: say in it which events are orders, or take the objects out of the journey"]
 
 
 def _mapping(document: Document, root: Node) -> Mapping | None:

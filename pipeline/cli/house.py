@@ -14,7 +14,7 @@ from pipeline.settings import BadSettings, Settings, load_settings
 from pipeline.versions import active_versions
 from schemas.documents import BadDefinition
 from schemas.journeys import load_journeys
-from schemas.mappings import load_mapping
+from schemas.mappings import load_mapping, orders_missing
 from sinks.base import mask_dsn
 
 EMBEDDED_OR_SERVER = ("chdb:", "clickhouse:", "http:", "https:")
@@ -44,6 +44,8 @@ def check(
             load()
         except (BadDefinition, BadSettings) as error:
             problems.append(str(error))
+    if not problems:
+        problems += orders_missing(load_journeys(settings.journey), load_mapping(settings.mapping))
     if problems:
         console.print("\n".join(problems), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2)

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
 from tests import w1
@@ -54,9 +55,20 @@ def batch_query(kind: str, files: list[Path], events: int) -> Took:
     return Took(took["wall"], took["cpu"], {})
 
 
+def without_orders(folder: Path) -> dict[str, str]:
+    """The mapping w1 without orders, and checkout without objects: what sessions and stages cost alone."""
+    shipped = resources.files("schemas") / "definitions"
+    mapping, journey = folder / "plain-w1.yaml", folder / "plain-checkout.yaml"
+    mapping.write_text((shipped / "mappings" / "w1.yaml").read_text() + "orders: none\n")
+    text = (shipped / "journeys" / "checkout.yaml").read_text()
+    journey.write_text(text[: text.index("\nobjects:")])
+    return {"mapping": str(mapping), "checkout": str(journey), "w1": "w1"}
+
+
 def pathline(
-    files: list[Path], *, journey: str, sink: str, workers: int, shards: int, by: str = "visitor"
-) -> Callable[[], Took]:
+    files: list[Path], *, journey: str, sink: str, workers: int, shards: int, by: str = "visitor",
+    mapping: str = "w1",
+) -> Callable[[], Took]:  # fmt: skip
     """A contestant: the command line on `files`, in a fresh folder each time."""
 
     def run() -> Took:
@@ -67,7 +79,7 @@ def pathline(
             subprocess.run(
                 [
                     sys.executable, "-c", "from pipeline.cli import main; main()", "run", *inputs,
-                    "--mapping", "w1", "--journey", journey, "--clickhouse", dsn, "--partitioned-by", by,
+                    "--mapping", mapping, "--journey", journey, "--clickhouse", dsn, "--partitioned-by", by,
                     "--state", str(folder / "state"), "--workers", str(workers), "--shards", str(shards),
                 ],
                 check=True, stderr=subprocess.DEVNULL,
@@ -112,6 +124,14 @@ def main() -> None:
                 contestants[name] = pathline(
                     files, journey=journey, sink=sink, workers=workers, shards=arguments.shards, by=by
                 )
+        plain = without_orders(Path(folder))
+        for journey, sink in itertools.product(("w1", "checkout"), ("null", "chdb")):
+            name = f"{journey} without orders and objects, {sink}, 1 process"
+            if arguments.only is None or arguments.only in name:
+                contestants[name] = pathline(
+                    files, journey=plain[journey], sink=sink, workers=1, shards=arguments.shards,
+                    mapping=plain["mapping"],
+                )  # fmt: skip
         taken: dict[str, list[Took]] = {name: [] for name in contestants}
         for number in range(arguments.rounds + 1):
             for name, run in contestants.items():

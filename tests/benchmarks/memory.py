@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from pipeline.core.route import route
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
+from pipeline.rehearse import Rehearsal
+from pipeline.settings import Settings
 from pipeline.sources.files import JsonLinesReader
 from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping
@@ -62,6 +65,20 @@ def state(path: Path) -> tuple[int, float, float]:
     return most
 
 
+def objects(path: Path) -> tuple[int, float, int, float]:
+    """(most open objects, bytes of each, abandoned chains at the end, bytes of each) of `checkout`."""
+    journeys, mapping = load_journeys(["checkout"]), load_mapping("w1")
+    rehearsal = Rehearsal(journeys, mapping, Settings())
+    (kept,) = rehearsal.track.objects
+    most = (0, 0.0)
+    with path.open("rb") as lines:
+        while block := [line.rstrip() for line in islice(lines, 65_536)]:
+            rehearsal.read(0, block)
+            most = max(most, (kept.open, kept.bytes / max(kept.open, 1)))
+    follow = rehearsal.follow
+    return *most, follow.remembered, follow.bytes / follow.remembered
+
+
 def days(path: Path, to: Path, count: int) -> None:
     """The same day `count` times, one after the other."""
     first = np.datetime64(DAY.search(path.read_bytes()[:4096])[1].decode())  # type: ignore[index]
@@ -94,15 +111,18 @@ def main() -> None:
         day, week = folder / "day.jsonl", folder / "days.jsonl"
         events = w1.write([day], arguments.sessions)
         count, own, text = state(day)
+        things, each, chains, chain = objects(day)
         one = peak_mb(day, folder / "state-1")
         days(day, week, DAYS)
         ten = peak_mb(week, folder / "state-10")
     arguments.report.write_text(
-        "# What open sessions cost\n\n"
+        "# What open sessions and objects cost\n\n"
         f"W1 with {events:,} events, journey `w1`, {SHARDS} shards. {machine()}; commit {commit()};\n"
         "`python -m tests.benchmarks.memory`.\n\n"
         f"- At the peak of {count:,} open sessions: {own:.1f} bytes each for the session, its stages,\n"
         f"  timers and the index, with the room kept for the next batch; and {text:.1f} bytes of texts.\n"
+        f"- `checkout`: at the peak of {things:,} open objects {each:.0f} bytes each, texts included;\n"
+        f"  and of {chains:,} abandoned ones {chain:.0f} bytes each, until their window has passed.\n"
         f"- A whole run into the null sink takes {one} MB at most; over the same day {DAYS} times in a row\n"
         f"  ({DAYS * events:,} events) {ten} MB.\n"
     )

@@ -72,3 +72,16 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "checkout" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_objects_that_no_order_could_complete_are_found_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "ours.yaml").write_text(MAPPING.replace("evnt", "event") + "orders: none\n")
+    (tmp_path / "events.jsonl").touch()
+    for command in (("check",), ("run", "--input", "events.jsonl")):
+        done = pathline(*command, "--mapping", "./ours.yaml", cwd=tmp_path)
+        assert done.returncode == 2, done.stderr
+        assert (
+            "--mapping: ours says orders: none, but nothing else completes the objects of checkout"
+            in done.stderr
+        )
+        assert "hint: say in the mapping which events are orders" in done.stderr

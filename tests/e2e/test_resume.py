@@ -19,6 +19,8 @@ SMALL_STEPS = {"PATHLINE_BATCH_ROWS": "60"}
 """So that there is a middle to be stopped in."""
 
 OFTEN = ("--epoch", "100ms")
+WITH_OBJECTS = ("--journey", "checkout")
+"""Beside w1: carts, orders and what follows must survive as well."""
 
 Undisturbed = Callable[[str], Rows]
 
@@ -30,7 +32,8 @@ def undisturbed(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Und
 
     def rows(sink: str) -> Rows:
         if sink not in found:
-            place = Place(tmp_path_factory.mktemp("alone"), stream(SESSIONS, SEED, FILES), sink=sink)
+            files = stream(SESSIONS, SEED, FILES)
+            place = Place(tmp_path_factory.mktemp("alone"), files, WITH_OBJECTS, sink)
             place.run().clean()
             found[sink] = place.rows()
         return found[sink]
@@ -39,7 +42,7 @@ def undisturbed(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Und
 
 
 def disturbed(stream: Stream, folder: Path, sink: str, workers: int) -> Place:
-    options = (*OFTEN, "--workers", str(workers))
+    options = (*OFTEN, *WITH_OBJECTS, "--workers", str(workers))
     return Place(folder, stream(SESSIONS, SEED, FILES), options, sink, SMALL_STEPS)
 
 

@@ -96,6 +96,11 @@ class Follow:
         return sum(int(ring.sizes[NEXT] - ring.sizes[OLDEST]) for ring in self.rings.values())
 
     @property
+    def bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for ring in self.rings.values() for array in ring)
+
+    @property
     def evicted(self) -> int:
         """Chains that expired early, because too many were remembered."""
         return sum(int(ring.sizes[EVICTED]) for ring in self.rings.values())
