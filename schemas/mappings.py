@@ -117,9 +117,7 @@ def orders_missing(journeys: Sequence[Journey], mapping: Mapping) -> list[str]:
     if mapping.orders is not None or not with_objects:
         return []
     whose = ", ".join(with_objects)
-    message = (
-        f"--mapping: {mapping.name} says orders: none, but nothing else completes the objects of {whose}"
-    )
+    message = f"--mapping: {mapping.name} says orders: none, but they alone complete the objects of {whose}"
     return [f"{message}\n  hint: say in it which events are orders, or take the objects out of the journey"]
 
 
