@@ -134,7 +134,7 @@ class Rehearsal:
         """Writes what track says, as it holds only until the next is asked for; keeps what others need."""
         known = self.track.state.words.known
         said.counts.append(Increments(one.counts.copy(), known))
-        for table, rows in self.tables.rows(one, known):
+        for table, rows in self.tables.rows(one, self.track.state.words):
             self.sink.write(table, rows)
         if isinstance(one, Spoken):
             abandoned = abandoned_of(one, self.tables.objects.ranks(one.journey), known)

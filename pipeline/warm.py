@@ -84,7 +84,7 @@ class _Rest:
         abandoned, bought, increments = [], [], []
         known = self.track.state.words.known
         for one in told:
-            list(self.tables.rows(one, known))
+            list(self.tables.rows(one, self.track.state.words))
             increments.append(Increments(one.counts.copy(), known))
             if isinstance(one, Spoken):
                 abandoned.append(abandoned_of(one, self.tables.objects.ranks(one.journey), known))

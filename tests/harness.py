@@ -224,7 +224,7 @@ class Core:
         for one in told:
             known = self.tracks[shard].state.words.known
             increments.append(Increments(one.counts.copy(), known))
-            for name, part in self.tables.rows(one, known):
+            for name, part in self.tables.rows(one, self.tracks[shard].state.words):
                 self.sink.write(name, part)
             if isinstance(one, Spoken):
                 ranks = self.tables.objects.ranks(one.journey)
@@ -242,7 +242,7 @@ class Core:
         """The shards tell of their open sessions."""
         for track in self.tracks:
             for one in track.tell(stale=stale):
-                for name, part in self.tables.rows(one, track.state.words.known):
+                for name, part in self.tables.rows(one, track.state.words):
                     self.sink.write(name, part)
 
     def save(self) -> list[bytes]:

@@ -17,15 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.core.gather import copy_rows, text_bytes, words_used
-from pipeline.core.rows import Rows
+from pipeline.core.rows import ORDER_SHIFT, Rows
 from pipeline.core.strings import string_array, string_buffers
 
 Index = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
 NUMBERS: Final = (
-    "at", "key", "id_hash", "value_e4", "partition", "position", "passive", "match", "bits", "back",
-    "order", "lag_ms", "intent",
+    "at", "key", "id_hash", "value_e4", "partition", "position", "fate", "match", "bits", "back", "intent",
 )  # fmt: skip
 TEXTS: Final = ("event_id", "visitor", "user", "url", "detail")
 
@@ -66,12 +65,10 @@ class Events:
     value_e4: NDArray[np.int64]
     partition: NDArray[np.int32]
     position: NDArray[np.int64]
-    passive: NDArray[np.bool_]
+    fate: NDArray[np.uint8]
     match: NDArray[np.uint8]
     bits: NDArray[np.uint32]
     back: NDArray[np.uint16]
-    order: NDArray[np.uint8]
-    lag_ms: NDArray[np.int64]
     intent: NDArray[np.uint8]
     words: NDArray[np.int32]
     event_id: Text
@@ -101,6 +98,11 @@ class Events:
         return self.event_id, self.visitor, self.user, self.url, self.detail
 
     @property
+    def order(self) -> NDArray[np.uint8]:
+        """schemas.orders.PLACED, REFUNDED or CANCELLED of each event, 0 of no order."""
+        return self.fate >> np.uint8(ORDER_SHIFT)
+
+    @property
     def widths(self) -> tuple[int, int, int]:
         """Journeys in all, those that look back, and those with objects."""
         return self.match.shape[1], self.bits.shape[1], self.intent.shape[1]
@@ -113,8 +115,8 @@ class Events:
     def rows(self) -> Rows:
         """The columns as the kernel takes them; `words` must be codes of the shard's list."""
         return Rows(
-            self.at, self.key, self.id_hash, self.value_e4, self.partition, self.position, self.passive,
-            self.words, self.match, self.bits, self.back, self.order, self.lag_ms, self.intent,
+            self.at, self.key, self.id_hash, self.value_e4, self.partition, self.position, self.fate,
+            self.words, self.match, self.bits, self.back, self.intent,
             self.event_id.offsets, self.event_id.data, self.visitor.offsets, self.visitor.data,
             self.user.offsets, self.user.data, self.url.offsets, self.url.data,
             self.detail.offsets, self.detail.data,
@@ -174,12 +176,10 @@ def room(n: int, widths: tuple[int, int, int], text: Sequence[int], known: list[
         value_e4=np.empty(n, np.int64),
         partition=np.empty(n, np.int32),
         position=np.empty(n, np.int64),
-        passive=np.empty(n, np.bool_),
+        fate=np.empty(n, np.uint8),
         match=np.empty((n, journeys), np.uint8),
         bits=np.empty((n, looking_back), np.uint32),
         back=np.empty((n, journeys), np.uint16),
-        order=np.empty(n, np.uint8),
-        lag_ms=np.empty(n, np.int64),
         intent=np.empty((n, with_objects), np.uint8),
         words=np.empty((n, 8), np.int32),
         event_id=event_id,
@@ -219,7 +219,7 @@ def _small(dumped: dict[str, Any]) -> dict[str, Any]:
     """
     small = dict(dumped)
     small["words"] = dumped["words"].astype(np.min_scalar_type(len(dumped["known"])))
-    for name in ("value_e4", "partition", "passive", "match", "bits", "back", "order", "lag_ms", "intent"):
+    for name in ("value_e4", "partition", "fate", "match", "bits", "back", "intent"):
         column = dumped[name]
         if column.size and not (column != column.flat[0]).any():
             small[name] = (column.shape, column.flat[0])

@@ -57,9 +57,7 @@ def copy_rows(rows, index, codes, out, at):  # type: ignore[no-untyped-def]
     _take(rows.value_e4, index, out.value_e4, at)
     _take(rows.partition, index, out.partition, at)
     _take(rows.position, index, out.position, at)
-    _take(rows.passive, index, out.passive, at)
-    _take(rows.order, index, out.order, at)
-    _take(rows.lag_ms, index, out.lag_ms, at)
+    _take(rows.fate, index, out.fate, at)
     for k in range(index.shape[0]):
         for j in range(rows.match.shape[1]):
             out.match[at + k, j] = rows.match[index[k], j]
@@ -120,9 +118,7 @@ def scatter_rows(rows, shard, starts, out):  # type: ignore[no-untyped-def]
     _put(rows.value_e4, to, out.value_e4)
     _put(rows.partition, to, out.partition)
     _put(rows.position, to, out.position)
-    _put(rows.passive, to, out.passive)
-    _put(rows.order, to, out.order)
-    _put(rows.lag_ms, to, out.lag_ms)
+    _put(rows.fate, to, out.fate)
     for r in range(n):
         for j in range(rows.match.shape[1]):
             out.match[to[r], j] = rows.match[r, j]

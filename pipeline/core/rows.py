@@ -15,6 +15,13 @@ SITE, DEVICE, CHANNEL, SOURCE, MEDIUM, CAMPAIGN, COUNTRY, CURRENCY = range(8)
 CONTEXT_WORDS: Final = 7
 
 
+PASSIVE: Final = 1
+LATE: Final = 2
+"""An order that came late: `at` is when it takes effect, and its detail says how long before it happened."""
+OUTSIDE: Final = PASSIVE | LATE
+"""What belongs to no session."""
+ORDER_SHIFT: Final = 2
+"""Above these bits: schemas.orders.PLACED, ...; 0: no order."""
 INTENT_KIND: Final = 7
 INTENT_REMOVES: Final = 8
 INTENT_WITHDRAWS: Final = 16
@@ -33,13 +40,11 @@ class Rows(NamedTuple):
     value_e4: NDArray[np.int64]
     partition: NDArray[np.int32]
     position: NDArray[np.int64]
-    passive: NDArray[np.bool_]
+    fate: NDArray[np.uint8]  # PASSIVE | LATE | what kind of order << ORDER_SHIFT
     words: NDArray[np.int32]  # [n, 8]
     match: NDArray[np.uint8]  # [n, J] highest stage whose rule holds, 0 for none
     bits: NDArray[np.uint32]  # [n, those of J that look back] a bit per rule that holds
     back: NDArray[np.uint16]  # [n, J] bit `rank` where a regress rule to that stage holds
-    order: NDArray[np.uint8]  # schemas.orders.PLACED, ...; 0: none
-    lag_ms: NDArray[np.int64]  # how long before `at` it happened: not 0 only of orders that came late
     intent: NDArray[np.uint8]  # [n, those of J with objects] a kind of object | INTENT_*
     event_id_offsets: NDArray[np.int32]
     event_id: NDArray[np.uint8]
@@ -50,7 +55,7 @@ class Rows(NamedTuple):
     url_offsets: NDArray[np.int32]
     url: NDArray[np.uint8]
     detail_offsets: NDArray[np.int32]
-    detail: NDArray[np.uint8]  # of orders and intents: order id, cart id and products (`DETAIL_END`)
+    detail: NDArray[np.uint8]  # of orders and intents: order id, cart id, products; where late: ms
 
 
 @njit(nogil=True, forceinline=True)
@@ -62,13 +67,11 @@ def lend_rows(x):  # type: ignore[no-untyped-def]
         borrowed(x.value_e4),
         borrowed(x.partition),
         borrowed(x.position),
-        borrowed(x.passive),
+        borrowed(x.fate),
         borrowed(x.words),
         borrowed(x.match),
         borrowed(x.bits),
         borrowed(x.back),
-        borrowed(x.order),
-        borrowed(x.lag_ms),
         borrowed(x.intent),
         borrowed(x.event_id_offsets),
         borrowed(x.event_id),

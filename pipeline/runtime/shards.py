@@ -126,7 +126,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         """Rows of what happened, and what the next steps must know of it."""
         known = self._track.state.words.known
         tracked.increments.append(Increments(told.counts.copy(), known))
-        out += [Fact(table, rows) for table, rows in self._tables.rows(told, known)]
+        out += [Fact(table, rows) for table, rows in self._tables.rows(told, self._track.state.words)]
         if isinstance(told, Spoken):
             ranks = self._tables.objects.ranks(told.journey)
             abandoned = abandoned_of(told, ranks, known)
@@ -148,11 +148,10 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
 
     def _told(self, *, stale: bool) -> list[Fact | Tracked]:
         with step("track"):
-            known = self._track.state.words.known
             return [
                 Fact(table, rows)
                 for told in self._track.tell(stale=stale)
-                for table, rows in self._tables.rows(told, known)
+                for table, rows in self._tables.rows(told, self._track.state.words)
             ]
 
     def snapshot(self) -> bytes:

@@ -52,8 +52,8 @@ def told(events: Events) -> list[tuple[Any, ...]]:
     """Each event as plain values, words spelled out."""
     numbers = zip(
         events.at.tolist(), events.key.tolist(), events.id_hash.tolist(), events.value_e4.tolist(),
-        events.partition.tolist(), events.position.tolist(), events.passive.tolist(),
-        events.match.tolist(), events.back.tolist(), events.order.tolist(), events.lag_ms.tolist(),
+        events.partition.tolist(), events.position.tolist(), events.fate.tolist(),
+        events.match.tolist(), events.back.tolist(),
         events.intent.tolist(), strict=True,
     )  # fmt: skip
     words = [[events.known[code] for code in row] for row in events.words.tolist()]

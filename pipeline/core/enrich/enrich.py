@@ -17,7 +17,7 @@ from pipeline.core.enrich.intents import Intents, asked_for
 from pipeline.core.events import Events, Text
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
-from pipeline.core.rows import CHANNEL
+from pipeline.core.rows import CHANNEL, LATE, ORDER_SHIFT, PASSIVE
 from pipeline.core.strings import string_buffers
 from pipeline.core.words import KINDS
 from schemas.events import ALWAYS, VIEWS
@@ -54,7 +54,9 @@ class Enrich:
             if not journey.is_stateless:
                 looking_back.append(holds)
         codes, known = _words(batch)
-        order, intent, detail = self.intents.of(batch)
+        order, intent, detail = self.intents.of(batch, admitted.lag_ms)
+        passive = batch.column("passive").to_numpy(zero_copy_only=False)
+        late = admitted.lag_ms != 0
         return Events(
             at=batch.column("event_at").cast(pa.int64()).to_numpy() + admitted.lag_ms,
             key=admitted.key,
@@ -62,12 +64,10 @@ class Enrich:
             value_e4=batch.column("value").to_numpy(),
             partition=np.full(n, partition, np.int32),
             position=admitted.position,
-            passive=batch.column("passive").to_numpy(zero_copy_only=False),
+            fate=passive * np.uint8(PASSIVE) | late * np.uint8(LATE) | order << np.uint8(ORDER_SHIFT),
             match=match,
             bits=np.stack(looking_back, axis=1) if looking_back else np.empty((n, 0), np.uint32),
             back=back,
-            order=order,
-            lag_ms=admitted.lag_ms,
             intent=intent,
             words=codes,
             event_id=Text.of(batch.column("event_id")),

@@ -39,8 +39,12 @@ class Intents:
         self._orders = orders.predicates if orders else ()
         self._flags = [_flags(one) for one in objects]
 
-    def of(self, batch: pa.RecordBatch) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Text]:
-        """(order, intent, detail) of each event, as `Rows` has them."""
+    def of(
+        self, batch: pa.RecordBatch, lag_ms: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Text]:
+        """(order, intent, detail) of each event, the last two as `Rows` has them. `lag_ms` is how long
+        before it takes effect a late order happened, 0 of events in time.
+        """
         n = len(batch)
         order = np.zeros(n, np.uint8)
         if self._orders:
@@ -57,11 +61,15 @@ class Intents:
                 else:
                     intent[holds, k] |= np.uint8(flag)
         asked = np.flatnonzero((order > 0) | (intent > 0).any(axis=1))
-        return order, intent, _details(batch, asked, order)
+        return order, intent, _details(batch, asked, order, lag_ms)
 
 
-def _details(batch: pa.RecordBatch, asked: NDArray[np.int64], order: NDArray[np.uint8]) -> Text:
-    """Order id (of an order without one: the event's), cart id and products of the events `asked`."""
+def _details(
+    batch: pa.RecordBatch, asked: NDArray[np.int64], order: NDArray[np.uint8], lag_ms: NDArray[np.int64]
+) -> Text:
+    """Order id (of an order without one: the event's), cart id and products of the events `asked`; and
+    where they are late, by how many milliseconds.
+    """
     offsets = np.zeros(len(batch) + 1, np.int32)
     if not len(asked):
         return Text(offsets, np.empty(0, np.uint8))
@@ -72,6 +80,11 @@ def _details(batch: pa.RecordBatch, asked: NDArray[np.int64], order: NDArray[np.
     order_id = pc.if_else(pa.array(order[asked] > 0), order_id, "")
     products = pc.fill_null(pc.binary_join(few.column("products"), chr(PRODUCT_END)), "")
     joined = pc.binary_join_element_wise(order_id, few.column("cart_id"), products, chr(DETAIL_END))
+    if (late := lag_ms[asked] != 0).any():
+        with_lag = pc.binary_join_element_wise(
+            joined, pa.array(lag_ms[asked]).cast("string"), chr(DETAIL_END)
+        )
+        joined = pc.if_else(pa.array(late), with_lag, joined)
     few_text = Text.of(joined)
     offsets[1 + asked] = np.diff(few_text.offsets)
     np.cumsum(offsets, out=offsets)

@@ -6,7 +6,7 @@ There are few of them beside sessions and transitions: each column is made by it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,33 +16,33 @@ from numpy.typing import NDArray
 
 from pipeline.core.events import Events
 from pipeline.core.raw import borrowed, copy_bytes
-from pipeline.core.rows import CURRENCY, DETAIL_END, DEVICE, PRODUCT_END, SITE
+from pipeline.core.rows import CURRENCY, DETAIL_END, PRODUCT_END, SITE
 from pipeline.core.strings import string_array
 from pipeline.core.track.layout import REF_BITS
 from pipeline.core.track.objects.layout import OPEN, STATES
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted
+from pipeline.core.words import Words
+from pipeline.core.words import name as name_of
 from schemas.journeys import Journey
 from schemas.objects import KINDS
 from schemas.orders import KINDS as ORDER_KINDS
 from schemas.orders import PLACED
-from schemas.tables import AT, DIMS, ID128, OBJECTS, ORDER_CHANGES, ORDERS, PARTICIPATIONS, SECOND
+from schemas.tables import AT, DIMS, ID128, OBJECTS, ORDER_CHANGES, ORDERS, PARTICIPATIONS, SECOND, WORD
+
+_KINDS: Final = pa.array(["", *KINDS])
+_STATES: Final = pa.array(STATES)
 
 
 class ObjectTables:
     """Makes rows of `objects` and `participations` for the journeys of a deployment."""
 
     def __init__(self, journeys: Sequence[Journey]) -> None:
-        self._journeys = journeys
-        self._stages: list[tuple[list[str], list[int]]] = []  # name and rank of the stage, by kind
-        for journey in journeys:
-            ranks = {one.kind: one.rank for one in journey.objects.kinds} if journey.objects else {}
-            by_kind = [ranks.get(kind, 1) for kind in range(len(KINDS) + 1)]
-            self._stages.append(([journey.stages[rank - 1].name for rank in by_kind], by_kind))
+        self._kinds = [_Stages.of(journey) for journey in journeys]
 
-    def objects(self, spoken: Spoken, known: Sequence[str]) -> pa.RecordBatch:
+    def objects(self, spoken: Spoken, words: Words) -> pa.RecordBatch:
         """One row per object as it stands."""
-        told = spoken.records
+        told, named = spoken.records, by_kind(spoken.words, words)
         starts = told["text"].copy()
         texts = {}
         for name in ("visitor", "person", "cart", "products"):
@@ -50,16 +50,16 @@ class ObjectTables:
             starts += told[f"{name}_n"]
         columns = {
             **self._names(spoken.journey, told["kind"]),
-            "site": as_word(spoken.words[:, SITE], known),
+            "site": named["site"],
             "visitor_id": texts["visitor"],
             "person_id": texts["person"],
             "session_id": ids(told, "session_"),
             "object_id": ids(told, ""),
             "chain_id": ids(told, "chain_"),
             "number": pa.array(told["number"]),
-            "kind": as_word(told["kind"], ["", *KINDS]),
-            "state": as_word(told["state"], STATES),
-            "final_state": as_word(told["final"], STATES),
+            "kind": of_list(told["kind"], _KINDS),
+            "state": of_list(told["state"], _STATES),
+            "final_state": of_list(told["final"], _STATES),
             **{
                 name: at_ms(told[name])
                 for name in ("opened_at", "deadline_at", "abandoned_at", "resolved_at")
@@ -70,62 +70,79 @@ class ObjectTables:
             "cart_id": texts["cart"],
             "products": _products(texts["products"]),
             "value_e4": pa.array(told["value_e4"]),
-            "currency": as_word(spoken.words[:, CURRENCY], known),
-            **_dims(spoken.words, known),
+            "currency": named["currency"],
+            **{name: named[name] for name in DIMS},
             "version": pa.array(told["changes"]),
         }
         return batch_of(columns, OBJECTS)
 
-    def participations(self, spoken: Spoken, known: Sequence[str]) -> pa.RecordBatch:
+    def participations(self, spoken: Spoken, words: Words) -> pa.RecordBatch:
         """One row per session and chain that it takes part in."""
         links = spoken.links
         ended = links["state"] != OPEN
-        named = self._names(spoken.journey, links["kind"])
         stages = np.where(ended, links["kind"], 0)
-        names, ranks = self._stages[spoken.journey]
         columns = {
-            **named,
-            "site": as_word(links["site"], known),
+            **self._names(spoken.journey, stages),
+            "site": as_word(links["site"], words.known),
             "session_id": ids(links, ""),
             "time": seconds(links["started_at"]),
             "chain_id": ids(links, "chain_"),
-            "state": as_word(links["state"], STATES),
-            "stage": as_word(stages, ["", *names[1:]]),
-            "rank": pa.array(np.array([0, *ranks[1:]], np.uint8)[stages]),
+            "state": of_list(links["state"], _STATES),
             "version": pa.array((1 + ended).astype(np.uint32)),
         }
         return batch_of(columns, PARTICIPATIONS)
 
     def ranks(self, journey: int) -> NDArray[np.uint8]:
         """The rank of the stage that each kind stands for."""
-        return np.array(self._stages[journey][1], np.uint8)
+        return self._kinds[journey].rank
 
     def _names(self, journey: int, kind: NDArray[np.uint8]) -> dict[str, pa.Array]:
-        """Of which journey, and which stage each kind stands for."""
-        definition, n = self._journeys[journey], len(kind)
-        names, ranks = self._stages[journey]
+        """Of which journey, and which stage each kind stands for; kind 0 for none."""
+        stages, n = self._kinds[journey], len(kind)
         return {
-            "journey": as_word(np.zeros(n, np.int32), [definition.name]),
-            "journey_version": pa.array(np.full(n, definition.version, np.uint16)),
-            "stage": as_word(kind, names),
-            "rank": pa.array(np.array(ranks, np.uint8)[kind]),
+            "journey": of_list(np.zeros(n, np.int32), stages.journey),
+            "journey_version": pa.array(np.full(n, stages.version, np.uint16)),
+            "stage": of_list(stages.code[kind], stages.names),
+            "rank": pa.array(stages.rank[kind]),
         }
+
+
+class _Stages(NamedTuple):
+    """The stages that the kinds of a journey's objects stand for."""
+
+    journey: pa.Array
+    version: int
+    names: pa.Array  # each once, the first ''
+    code: NDArray[np.int32]  # of names, by kind
+    rank: NDArray[np.uint8]  # by kind
+
+    @classmethod
+    def of(cls, journey: Journey) -> _Stages:
+        rank = np.zeros(len(KINDS) + 1, np.uint8)
+        for one in journey.objects.kinds if journey.objects else ():
+            rank[one.kind] = one.rank
+        by_kind = [journey.stages[r - 1].name if r else "" for r in rank.tolist()]
+        names = list(dict.fromkeys(["", *by_kind]))
+        code = np.array([names.index(name) for name in by_kind], np.int32)
+        return cls(pa.array([journey.name]), journey.version, pa.array(names), code, rank)
 
 
 def orders(emitted: Emitted) -> pa.RecordBatch | None:
     """The orders of a call of `track`, repeats not among them."""
     events = emitted.events
-    told = emitted.intents[events.order[emitted.intents["row"]] == PLACED]
+    placed = events.order[emitted.intents["row"]] == PLACED
+    told, lag_ms = emitted.intents[placed], emitted.claimed.lag_ms[placed]
     if not len(told):
         return None
-    row, known = told["row"], events.known
-    at = told["at"] - events.lag_ms[row]
+    row = told["row"]
+    at = told["at"] - lag_ms
     inside = told["number"] > 0
     words = events.words[row].copy()
     words[inside, :CURRENCY] = emitted.state.slots.contexts[told["context"][inside]]
     order_id, cart_id, products = details(events, row)
+    named = by_kind(words, emitted.state.words)
     columns = {
-        "site": as_word(words[:, SITE], known),
+        "site": named["site"],
         "order_id": order_id,
         "visitor_id": events.visitor.arrow().take(pa.array(row)),
         "person_id": _persons(emitted, told),
@@ -134,11 +151,11 @@ def orders(emitted: Emitted) -> pa.RecordBatch | None:
         "at": at_ms(at),
         "time": seconds(at),
         "value_e4": pa.array(events.value_e4[row]),
-        "currency": as_word(words[:, CURRENCY], known),
+        "currency": named["currency"],
         "products": _products(products),
         "cart_id": cart_id,
-        "is_late": pa.array(events.lag_ms[row] != 0),
-        **_dims(words, known),
+        "is_late": pa.array(lag_ms != 0),
+        **{name: named[name] for name in DIMS},
     }
     return batch_of(columns, ORDERS)
 
@@ -146,7 +163,8 @@ def orders(emitted: Emitted) -> pa.RecordBatch | None:
 def order_changes(emitted: Emitted) -> pa.RecordBatch | None:
     """The refunds and cancellations of a call of `track`."""
     events = emitted.events
-    told = emitted.intents[events.order[emitted.intents["row"]] > PLACED]
+    order = events.order[emitted.intents["row"]]
+    told, lag_ms = emitted.intents[order > PLACED], emitted.claimed.lag_ms[order > PLACED]
     if not len(told):
         return None
     row = told["row"]
@@ -157,10 +175,10 @@ def order_changes(emitted: Emitted) -> pa.RecordBatch | None:
         "partition": pa.array(events.partition[row]),
         "position": pa.array(events.position[row]),
         "kind": as_word(events.order[row], ["", *ORDER_KINDS]),
-        "at": at_ms(told["at"] - events.lag_ms[row]),
+        "at": at_ms(told["at"] - lag_ms),
         "value_e4": pa.array(events.value_e4[row]),
         "currency": as_word(events.words[row, CURRENCY], events.known),
-        "is_late": pa.array(events.lag_ms[row] != 0),
+        "is_late": pa.array(lag_ms != 0),
     }
     return batch_of(columns, ORDER_CHANGES)
 
@@ -178,7 +196,7 @@ def _persons(emitted: Emitted, told: NDArray[np.void]) -> pa.Array:
 def details(events: Events, row: NDArray[np.int32]) -> list[pa.Array]:
     """Order id, cart id and products of these events."""
     found = events.detail.arrow().take(pa.array(row))
-    parts = pc.split_pattern(found, chr(DETAIL_END), max_splits=2)
+    parts = pc.split_pattern(found, chr(DETAIL_END), max_splits=3)
     return [pc.list_element(parts, k) for k in range(3)]
 
 
@@ -201,8 +219,29 @@ def _products(joined: pa.Array) -> pa.Array:
     return made.cast(ORDERS.field("products").type)
 
 
-def _dims(words: NDArray[np.int32], known: Sequence[str]) -> dict[str, pa.Array]:
-    return {name: as_word(words[:, DEVICE + k], known) for k, name in enumerate(DIMS)}
+def by_kind(codes: NDArray[np.int32], words: Words) -> dict[str, pa.Array]:
+    """Codes [n, kinds] of a shard's words as columns named by their dictionaries, which are kept between
+    batches.
+    """
+    number, word, used = words.naming.open()
+    named = _named(codes, number, word, used)
+    return {kind: of_list(named[k], known) for k, (kind, known) in enumerate(words.naming.arrays().items())}
+
+
+@njit(cache=True, nogil=True)
+def _named(codes, number, word, used):  # type: ignore[no-untyped-def]
+    codes, number, word, used = borrowed(codes), borrowed(number), borrowed(word), borrowed(used)
+    out = np.empty((codes.shape[1], codes.shape[0]), np.int32)
+    for r in range(codes.shape[0]):
+        for kind in range(codes.shape[1]):
+            out[kind, r] = name_of(number, word, used, kind, codes[r, kind])
+    return out
+
+
+def of_list(codes: NDArray[Any], words: pa.Array) -> pa.Array:
+    """Codes of `words`, which holds each once."""
+    buffer = pa.py_buffer(np.ascontiguousarray(codes, np.int32))
+    return pa.DictionaryArray.from_buffers(WORD, len(codes), [None, buffer], words, 0)
 
 
 def as_word(codes: NDArray[Any], known: Sequence[str]) -> pa.Array:

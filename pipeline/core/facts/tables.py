@@ -10,6 +10,7 @@ from pipeline.core.facts.facts import FactTables
 from pipeline.core.facts.objects import ObjectTables, order_changes, orders
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted
+from pipeline.core.words import Words
 from schemas.journeys import Journey
 
 
@@ -20,13 +21,13 @@ class Tables:
         self.facts = FactTables(journeys)
         self.objects = ObjectTables(journeys)
 
-    def rows(self, told: Emitted | Spoken, known: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """(table, rows), none of them empty; `known` are the words of the shard."""
+    def rows(self, told: Emitted | Spoken, words: Words) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """(table, rows), none of them empty; `words` are those of the shard."""
         if isinstance(told, Spoken):
             if len(told.records):
-                yield "objects", self.objects.objects(told, known)
+                yield "objects", self.objects.objects(told, words)
             if len(told.links):
-                yield "participations", self.objects.participations(told, known)
+                yield "participations", self.objects.participations(told, words)
             return
         if len(told.sessions):
             yield "sessions", self.facts.sessions(told)

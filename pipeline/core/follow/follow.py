@@ -18,7 +18,7 @@ from pipeline.core.facts.objects import as_word, at_ms, batch_of, details, ids, 
 from pipeline.core.follow import ring as rings
 from pipeline.core.follow.ring import BOUGHT, CHAIN, EVICTED, NEXT, OLDEST, STATES, Ring
 from pipeline.core.rows import CHANNEL, CURRENCY, DEVICE, SITE
-from pipeline.core.track.objects.layout import ABANDONED, MANY_PRODUCTS, Claimed
+from pipeline.core.track.objects.layout import ABANDONED, MANY_PRODUCTS, PRODUCTS_MAX, Claimed
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted
 from pipeline.core.words import Words
@@ -31,6 +31,14 @@ KEPT_MAX: Final = 1_000_000
 say so.
 """
 WORDS_SLACK: Final = 1024
+
+
+NOTHING: Final = Claimed(
+    np.empty(0, np.uint64),
+    np.empty((0, PRODUCTS_MAX), np.uint32),
+    np.empty(0, np.uint8),
+    np.empty(0, np.int64),
+)
 
 
 class Abandoned(NamedTuple):
@@ -70,15 +78,16 @@ def abandoned_of(spoken: Spoken, ranks: NDArray[np.uint8], known: list[str]) -> 
 def bought_of(emitted: Emitted) -> Bought | None:
     """The orders that this tells of."""
     events = emitted.events
-    told = emitted.intents[events.order[emitted.intents["row"]] == PLACED]
+    placed = events.order[emitted.intents["row"]] == PLACED
+    told = emitted.intents[placed]
     if not len(told):
         return None
-    row = told["row"]
+    row, claimed = told["row"], Claimed(*(column[placed] for column in emitted.claimed))
     orders = np.zeros(len(told), BOUGHT)
     orders["key"], orders["at"] = told["key"], told["at"]
-    orders["happened_at"] = told["at"] - events.lag_ms[row]
+    orders["happened_at"] = told["at"] - claimed.lag_ms
     orders["value_e4"], orders["currency"] = events.value_e4[row], events.words[row, CURRENCY]
-    return Bought(orders, emitted.claimed, details(events, row)[0], events.known)
+    return Bought(orders, claimed, details(events, row)[0], events.known)
 
 
 class Follow:
@@ -163,8 +172,7 @@ class Follow:
     def _orders(self, bought: Sequence[Bought]) -> tuple[NDArray[np.void], Claimed, pa.Array]:
         """All orders by time, as they came at one and the same."""
         if not bought:
-            nothing = Claimed(np.empty(0, np.uint64), np.empty((0, 16), np.uint32), np.empty(0, np.uint8))
-            return np.empty(0, BOUGHT), nothing, pa.array([], pa.string())
+            return np.empty(0, BOUGHT), NOTHING, pa.array([], pa.string())
         for part in bought:
             part.orders["currency"] = self._codes(part.orders["currency"], part.known)
         orders = np.concatenate([part.orders for part in bought])

@@ -10,15 +10,13 @@ from pipeline.core.seen import MINUTE_MS
 from pipeline.core.track.identity import id_of
 from pipeline.core.track.layout import (
     OUT_COUNTS,
-    OUT_INTENTS,
     OUT_SESSIONS,
     SESSION_CLOSED,
     SESSION_HAS_USER,
-    SESSION_MEANT,
     SESSION_STALE,
     TEXT_UNIT,
 )
-from pipeline.core.track.slots import own_context, text_end, text_length, where
+from pipeline.core.track.slots import text_end, text_length, where
 
 
 @inlined
@@ -60,42 +58,6 @@ def emit(slots, out, slot):  # type: ignore[no-untyped-def]
         stands.furthest = visit.ranks >> 4
         stands.entry = visit.path & uint64(15)
         stands.flags = visit.flags
-
-
-@njit(nogil=True, forceinline=True)
-def intend(slots, out, rows, row, slot, seq, number, ids, scratch):  # type: ignore[no-untyped-def]
-    """Hands an event on to orders and objects; `slot` is that of its session, or -1."""
-    intent = out.intents[out.sizes[OUT_INTENTS]]
-    out.sizes[OUT_INTENTS] += 1
-    intent.key = rows.key[row]
-    intent.at = rows.at[row]
-    intent.row = row
-    intent.seq = seq
-    intent.number = number
-    intent.h1 = 0
-    intent.h2 = 0
-    intent.started_at = 0
-    intent.person = 0
-    intent.context = 0
-    if slot >= 0:
-        session = slots.sessions[slot]
-        session.flags |= uint16(SESSION_MEANT)
-        intent.h1, intent.h2 = session_id_of(slots, session, ids)
-        intent.started_at = session.started_at
-        intent.person = where(slots.heap, person_of(slots.heap, session))
-        intent.context = own_context(slots, rows.words[row], session.context, scratch)
-
-
-@inlined
-def intend_close(slots, out, slot, when):  # type: ignore[no-untyped-def]
-    """Tells objects that the session is over."""
-    intent = out.intents[out.sizes[OUT_INTENTS]]
-    out.sizes[OUT_INTENTS] += 1
-    intent.key = slots.sessions[slot].key
-    intent.at = when
-    intent.row = -1
-    intent.number = 0
-    intent.seq = 0
 
 
 @njit(nogil=True, forceinline=True)

@@ -11,10 +11,11 @@ import numpy as np
 from numba import int64, njit, uint16, uint64
 
 from pipeline.core.raw import borrowed, inlined
-from pipeline.core.rows import lend_rows
+from pipeline.core.rows import LATE, ORDER_SHIFT, lend_rows
 from pipeline.core.seen import insert
 from pipeline.core.track.due import due_slot, next_due, set_due
-from pipeline.core.track.emit import emit, intend, intend_close
+from pipeline.core.track.emit import emit
+from pipeline.core.track.intents import intend, intend_close, intend_outside, is_meant, is_outside
 from pipeline.core.track.layout import (
     OUT_COPIES,
     OUT_SESSIONS,
@@ -46,13 +47,13 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
     who = int64(-1)
     while True:
         at = rows.at[order[i]] if i < stop else now
-        is_outside = i < stop and _is_outside(rows, order[i])
+        outside = i < stop and is_outside(rows, order[i])
         passes = False
         if slot >= 0:
             when, who = next_due(slots, slot, limits.gap_ms)
             passes = when < at
             flags = int64(0)
-            if not passes and i < stop and not is_outside:
+            if not passes and i < stop and not outside:
                 flags = int64(splits(slots, limits, rows, order[i], slot))
                 if flags >= 0:
                     when, who, passes = at, int64(-1), True
@@ -61,8 +62,8 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
             pass_time(slots, rules, out, slot, who, when)
         elif i == stop:
             break
-        elif is_outside:
-            intend(slots, out, rows, order[i], int64(-1), i, 0, ids, scratch)
+        elif outside:
+            intend_outside(out, rows, order[i], i)
             i += 1
             continue
         else:
@@ -86,9 +87,9 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
                         if rows.match[order[k], j] == rank:
                             changed |= step(slots, rules, out, rows, order[k], slot, j, ids, scratch)
             for k in range(i, tie):
-                if _is_meant(rows, order[k]):
+                if is_meant(rows, order[k]):
                     number = int64(slots.sessions[slot].events) - (tie - 1 - k)
-                    intend(slots, out, rows, order[k], int64(slot), k, number, ids, scratch)
+                    intend(slots, out, rows, order[k], slot, k, number)
             i = tie
         if passes and who < 0:
             if slots.sessions[slot].flags & SESSION_MEANT:
@@ -102,21 +103,6 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
             slots.sessions[slot].flags |= uint16(SESSION_STALE)
     if slot >= 0:
         set_due(slots, slot, when)
-
-
-@njit(nogil=True, forceinline=True)
-def _is_outside(rows, row):  # type: ignore[no-untyped-def]
-    """An order that belongs to no session: a passive one (a server's report), or one that came late."""
-    return rows.passive[row] or rows.lag_ms[row] != 0
-
-
-@njit(nogil=True, forceinline=True)
-def _is_meant(rows, row):  # type: ignore[no-untyped-def]
-    """Whether orders or objects ask for the event."""
-    meant = rows.order[row] > 0
-    for j in range(rows.intent.shape[1]):
-        meant |= rows.intent[row, j] > 0
-    return meant
 
 
 @njit(cache=True, nogil=True)
@@ -152,18 +138,18 @@ def advance(slots, rules, limits, out, rows, order, lanes, entries, seen_sizes, 
                 )  # fmt: skip
             for i in range(start, stop):
                 row = order[i]
-                if window_ms >= 0 and rows.id_hash[row] != 0 and rows.lag_ms[row] == 0:
+                if window_ms >= 0 and rows.id_hash[row] != 0 and not rows.fate[row] & LATE:
                     at = rows.at[row]
                     if insert(entries, seen_sizes, rows.id_hash[row], at, at, window_ms):
                         out.sizes[OUT_COPIES] += 1
                         continue
-                if not _is_outside(rows, row):
+                if not is_outside(rows, row):
                     order[kept] = row
                     kept += 1
-                elif rows.order[row] > 0:
+                elif rows.fate[row] >> ORDER_SHIFT != 0:
                     k = kept  # before the events of the same time: these are looked at together
                     while k > start and rows.at[order[k - 1]] == rows.at[row]:
-                        if _is_outside(rows, order[k - 1]):
+                        if is_outside(rows, order[k - 1]):
                             break
                         order[k] = order[k - 1]
                         k -= 1

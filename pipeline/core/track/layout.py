@@ -121,6 +121,9 @@ INTENT: Final = np.dtype(
         ("context", np.int32),
         ("seq", np.int32),  # where the event stands in its visitor's order
         ("number", np.uint32),  # the how-manyth event of its session it is, from 1; 0: outside any
+        ("visitor", np.uint32),  # text of its session
+        ("lane", np.uint16),
+        ("flags", np.uint16),  # of its session
     ]
 )
 """An event that is an order or means something to objects, or the close of a session that had such events."""

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.core.events import TEXTS, Events, Slice, dump_events, gather, load_events, room
 from pipeline.core.orders.orders import REPEAT
+from pipeline.core.rows import OUTSIDE
 from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
 from pipeline.core.track import kernel
 from pipeline.core.track.due import next_due, set_due
+from pipeline.core.track.intents import work_out
 from pipeline.core.track.layout import (
     COUNT_OUT,
     INTENT,
@@ -51,6 +53,7 @@ class SessionIds(NamedTuple):
     site_bytes: NDArray[np.uint8]
     site_offsets: NDArray[np.int64]
     scratch: NDArray[np.uint8]
+    words: NDArray[np.int32]  # scratch
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Emitted:
     transitions: NDArray[np.void]  # TRANSITION_OUT
     counts: NDArray[np.void]  # COUNT_OUT
     intents: NDArray[np.void]  # INTENT: orders, refunds and cancellations
-    claimed: Claimed  # what the placed orders among them were about
+    claimed: Claimed  # what these were about
     events: Events  # that the transitions' rows point into
     state: ShardState
 
@@ -161,7 +164,8 @@ class Track:
         told = set(zip(self.repeats["partition"].tolist(), self.repeats["position"].tolist(), strict=True))
         where = zip(batch.partition[placed].tolist(), batch.position[placed].tolist(), strict=True)
         rows = placed[[at in told for at in where]]
-        for column in (batch.order, batch.match, batch.bits, batch.back):
+        batch.fate[rows] &= OUTSIDE
+        for column in (batch.match, batch.bits, batch.back):
             column[rows] = 0
 
     def _recode(self, events: Events) -> tuple[list[str], NDArray[np.int32] | None]:
@@ -200,12 +204,15 @@ class Track:
         out = _out(2 * n + kernel.EXPIRE_ROWS, n, journeys)
         site_bytes, site_offsets = self.state.words.utf8()
         longest = int(np.diff(site_offsets).max()) + _longest(batch.visitor.offsets) + 16
-        ids = SessionIds(site_bytes, site_offsets, np.empty(longest, np.uint8))
+        ids = SessionIds(site_bytes, site_offsets, np.empty(longest, np.uint8), np.empty(8, np.int32))
         seen = self.seen or Seen(0, 0, np.zeros(1, ENTRY))
         done = kernel.advance(
             slots, self.rules, self.limits, out, batch.rows(), order, self._lanes(batch),
             seen.entries, seen.sizes, seen.window_ms if self.seen else -1, ids, until,
         )  # fmt: skip
+        intents = out.intents[: out.sizes[OUT_INTENTS]]
+        if len(intents):
+            work_out(slots, intents, batch.rows(), ids)
         self.copies += int(out.sizes[OUT_COPIES])
         return out, bool(done)
 
@@ -219,7 +226,7 @@ class Track:
                 out.transitions[:transitions],
                 out.counts[:counts],
                 orders,
-                _claimed(orders[events.order[orders["row"]] == PLACED], events),
+                _claimed(orders, events),
                 events,
                 self.state,
             )
@@ -290,7 +297,12 @@ def _orders(intents: NDArray[np.void], events: Events) -> NDArray[np.void]:
 def _claimed(orders: NDArray[np.void], events: Events) -> Claimed:
     """What these orders were about."""
     n = len(orders)
-    claimed = Claimed(np.zeros(n, np.uint64), np.zeros((n, PRODUCTS_MAX), np.uint32), np.zeros(n, np.uint8))
+    claimed = Claimed(
+        np.zeros(n, np.uint64),
+        np.zeros((n, PRODUCTS_MAX), np.uint32),
+        np.zeros(n, np.uint8),
+        np.zeros(n, np.int64),
+    )
     if n:
         read_orders(events.detail.offsets, events.detail.data, orders["row"].astype(np.int64), *claimed)
     return claimed

@@ -12,6 +12,7 @@ from pipeline.core.rows import (
     INTENT_KIND,
     INTENT_REMOVES,
     INTENT_WITHDRAWS,
+    ORDER_SHIFT,
     lend_rows,
 )
 from pipeline.core.track.layout import REF_BITS
@@ -44,16 +45,16 @@ MARGIN_BYTES = 64
 
 
 @njit(cache=True, nogil=True)
-def turns(intents, order, intent_of, journey, index, place, code):  # type: ignore[no-untyped-def]
+def turns(intents, fate, intent_of, journey, index, place, code):  # type: ignore[no-untyped-def]
     """Writes the intents that matter to a journey into `index`, in the order in which they happen; returns
     how many.
 
     Per visitor by time. At one time: what comes from outside a session goes with the first session that has
     an event then; sessions one after the other; within one by the kind, then as the events are ordered.
     """
-    intents, order, intent_of, index = (
+    intents, fate, intent_of, index = (
         borrowed(intents),
-        borrowed(order),
+        borrowed(fate),
         borrowed(intent_of),
         borrowed(index),
     )
@@ -70,7 +71,7 @@ def turns(intents, order, intent_of, journey, index, place, code):  # type: igno
             is_outside = False
             if intent.row >= 0:
                 meant = intent_of[intent.row, journey] if intent.number > 0 else uint8(0)
-                what = _code(int64(meant), order[intent.row] == PLACED)
+                what = _code(int64(meant), fate[intent.row] >> ORDER_SHIFT == PLACED)
                 is_outside = intent.number == 0
             if what > 0:
                 index[used] = stop
@@ -141,6 +142,7 @@ def apply(kept, told, terms, claimed, intents, index, first, count, order_of, ro
         borrowed(intents), borrowed(index), borrowed(order_of), borrowed(contexts), borrowed(heap),
     )  # fmt: skip
     carts, products, known = borrowed(claimed.cart), borrowed(claimed.products), borrowed(claimed.known)
+    lag_ms = borrowed(claimed.lag_ms)
     for i in range(first, count):
         intent = intents[index[i]]
         place = find(kept, intent.key)
@@ -158,7 +160,7 @@ def apply(kept, told, terms, claimed, intents, index, first, count, order_of, ro
             place = _mean(kept, told, terms, place, intent, rows, contexts, heap, meant)
         o = order_of[index[i]]
         if o >= 0 and place >= 0:
-            _complete(kept, told, terms, place, intent, rows, carts[o], products[o], known[o])
+            _complete(kept, told, terms, place, intent, lag_ms[o], carts[o], products[o], known[o])
     return count
 
 
@@ -237,10 +239,10 @@ def _is_another_cart(kept, place, rows, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, forceinline=True)
-def _complete(kept, told, terms, place, intent, rows, cart, bought, bought_n):  # type: ignore[no-untyped-def]
+def _complete(kept, told, terms, place, intent, lag_ms, cart, bought, bought_n):  # type: ignore[no-untyped-def]
     """An order: it completes what is open, where it is about that."""
     record = kept.records[place]
-    happened = intent.at - rows.lag_ms[intent.row]
+    happened = intent.at - lag_ms
     if record.chain_at > happened:
         return
     if record.kind >= CART:

@@ -145,6 +145,7 @@ class Claimed(NamedTuple):
     cart: NDArray[np.uint64]  # [n] hash of the cart id, 0: not known
     products: NDArray[np.uint32]  # [n, PRODUCTS_MAX]
     known: NDArray[np.uint8]  # [n] how many of them; 0: none, or more than are remembered
+    lag_ms: NDArray[np.int64]  # [n] how long before it takes effect it happened: 0 in time
 
 
 @njit(nogil=True, forceinline=True)

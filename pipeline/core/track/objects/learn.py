@@ -95,6 +95,7 @@ def _learn_text(kept, place, intent, rows, heap, removes):  # type: ignore[no-un
     else:
         at = _append(kept.heap, at, kept.heap, old, record.cart_n)
     products = min(cart_end + 1, stop)
+    stop = part_end(rows.detail, products, stop)
     end_at = _learn_products(kept, place, old_products, rows.detail, products, stop, at, removes)
     record.products_n = end_at - at
     record.text = first

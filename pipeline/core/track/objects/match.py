@@ -41,7 +41,7 @@ def hash_product(text, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def read_orders(offsets, detail, index, cart, products, known):  # type: ignore[no-untyped-def]
+def read_orders(offsets, detail, index, cart, products, known, lag_ms):  # type: ignore[no-untyped-def]
     """Fills the columns of `Claimed` from the details of the events `index`."""
     offsets, detail, index = borrowed(offsets), borrowed(detail), borrowed(index)
     for k in range(index.shape[0]):
@@ -51,9 +51,12 @@ def read_orders(offsets, detail, index, cart, products, known):  # type: ignore[
         end = part_end(detail, at, stop)
         cart[k] = hash_cart(detail, at, end)
         at = min(end + 1, stop)
+        last = part_end(detail, at, stop)
+        for digit in range(last + 1, stop):
+            lag_ms[k] = 10 * lag_ms[k] + detail[digit] - 48
         n = 0
-        while at < stop:
-            end = product_end(detail, at, stop)
+        while at < last:
+            end = product_end(detail, at, last)
             if end > at:
                 product = hash_product(detail, at, end)
                 is_new = True

@@ -52,7 +52,7 @@ class Intents:
 
 @dataclass(frozen=True)
 class Spoken:
-    """What is to be told, still in the shard's codes."""
+    """What is to be told, still in the shard's codes: good until the next is asked for."""
 
     journey: int
     records: NDArray[np.void]
@@ -78,6 +78,7 @@ class Objects:
         self._terms = Terms(rank, *self._timings(), site_row=np.zeros(0, np.int16), journey=journey)
         self._known: list[str] = []
         self.kept = _empty()
+        self._told = _told()
 
     @property
     def open(self) -> int:
@@ -98,8 +99,8 @@ class Objects:
         self._know(words)
         n, rows = len(intents.rows), events.rows()
         index, place, code = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-        count = kernel.turns(intents.rows, rows.order, rows.intent, self.column, index, place, code)
-        told, done = _told(), 0
+        count = kernel.turns(intents.rows, rows.fate, rows.intent, self.column, index, place, code)
+        told, done = self._room(), 0
         while done < count:
             came = kernel.apply(
                 self.kept, told, self._terms, intents.claimed, intents.rows, index, done, count,
@@ -108,20 +109,20 @@ class Objects:
             if came < count:
                 yield self._spoken(told, events)  # before the texts that it refers to move
                 self._make_room()
-                told = _told(self._longest)
+                told = self._room()
             done = came
         first = 0
         while first >= 0:
             first = kernel.pass_time(self.kept, told, self._terms, first, until)
             if first >= 0 or told.sizes.any():
                 yield self._spoken(told, events)
-                told = _told(self._longest)
+                told = self._room()
 
     def tell(self) -> Iterator[Spoken]:
         """The open objects that have changed since a row told of them."""
         first = 0
         while first >= 0:
-            told = _told()
+            told = self._room()
             first = kernel.tell_open(self.kept, told, first)
             if told.sizes.any():
                 yield self._spoken(told, None)
@@ -153,6 +154,13 @@ class Objects:
     def _longest(self) -> int:
         """Rows that the end of any chain can take."""
         return len(self.kept.links) - int(self.kept.sizes[LINKS_FREE]) + MERGES_MAX + 16
+
+    def _room(self) -> Told:
+        """Room for an output, the same as long as it suffices: what was told has been used up."""
+        if len(self._told.links) < self._longest:
+            self._told = _told(2 * self._longest)
+        self._told.sizes[:] = 0
+        return self._told
 
     def _make_room(self) -> None:
         """Grows whatever was short of room."""
