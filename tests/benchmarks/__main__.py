@@ -55,14 +55,12 @@ def batch_query(kind: str, files: list[Path], events: int) -> Took:
     return Took(took["wall"], took["cpu"], {})
 
 
-def without_orders(folder: Path) -> dict[str, str]:
-    """The mapping w1 without orders, and checkout without objects: what sessions and stages cost alone."""
-    shipped = resources.files("schemas") / "definitions"
-    mapping, journey = folder / "plain-w1.yaml", folder / "plain-checkout.yaml"
-    mapping.write_text((shipped / "mappings" / "w1.yaml").read_text() + "orders: none\n")
-    text = (shipped / "journeys" / "checkout.yaml").read_text()
-    journey.write_text(text[: text.index("\nobjects:")])
-    return {"mapping": str(mapping), "checkout": str(journey), "w1": "w1"}
+def without_objects(folder: Path) -> str:
+    """A file with checkout without its objects: what sessions and stages cost alone."""
+    text = (resources.files("schemas") / "definitions" / "journeys" / "checkout.yaml").read_text()
+    path = folder / "checkout-without-objects.yaml"
+    path.write_text(text[: text.index("\nobjects:")])
+    return str(path)
 
 
 def pathline(
@@ -114,6 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="pathline-w1-") as folder:
         files = [Path(folder) / f"w1-{k}.jsonl" for k in range(2)]
         events = w1.write(files, arguments.sessions)
+        with_orders = w1.mapping_with_orders(Path(folder))
         contestants = {name: partial(batch_query, kind, files, events) for name, kind in QUERIES.items()}
         for journey, sink, workers, by in itertools.product(
             ("w1", "checkout"), ("null", "chdb"), (1, 2), ("visitor", "none")
@@ -122,16 +121,19 @@ def main() -> None:
             asked = arguments.only is None or arguments.only in name
             if asked and (by == "visitor" or (journey, sink) == ("w1", "null")):
                 contestants[name] = pathline(
-                    files, journey=journey, sink=sink, workers=workers, shards=arguments.shards, by=by
-                )
-        plain = without_orders(Path(folder))
-        for journey, sink in itertools.product(("w1", "checkout"), ("null", "chdb")):
-            name = f"{journey} without orders and objects, {sink}, 1 process"
-            if arguments.only is None or arguments.only in name:
-                contestants[name] = pathline(
-                    files, journey=plain[journey], sink=sink, workers=1, shards=arguments.shards,
-                    mapping=plain["mapping"],
+                    files, journey=journey, sink=sink, workers=workers, shards=arguments.shards, by=by,
+                    mapping="w1" if journey == "w1" else with_orders,
                 )  # fmt: skip
+        others = {
+            "w1 with orders, null": ("w1", "null", with_orders),
+            "checkout without objects and orders, null": (without_objects(Path(folder)), "null", "w1"),
+            "checkout without objects and orders, chdb": (without_objects(Path(folder)), "chdb", "w1"),
+        }
+        for name, (journey, sink, mapping) in others.items():
+            if arguments.only is None or arguments.only in name:
+                contestants[f"{name}, 1 process"] = pathline(
+                    files, journey=journey, sink=sink, workers=1, shards=arguments.shards, mapping=mapping
+                )
         taken: dict[str, list[Took]] = {name: [] for name in contestants}
         for number in range(arguments.rounds + 1):
             for name, run in contestants.items():

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from pipeline.settings import Settings
 from pipeline.sources.files import JsonLinesReader
 from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping
+from schemas.orders import USUAL
 from tests import w1
 from tests.benchmarks.__main__ import HERE, commit, machine
 
@@ -67,7 +69,7 @@ def state(path: Path) -> tuple[int, float, float]:
 
 def objects(path: Path) -> tuple[int, float, int, float]:
     """(most open objects, bytes of each, abandoned chains at the end, bytes of each) of `checkout`."""
-    journeys, mapping = load_journeys(["checkout"]), load_mapping("w1")
+    journeys, mapping = load_journeys(["checkout"]), replace(load_mapping("w1"), orders=USUAL)
     rehearsal = Rehearsal(journeys, mapping, Settings())
     (kept,) = rehearsal.track.objects
     most = (0, 0.0)

@@ -13,14 +13,19 @@ import pytest
 
 from tests.e2e.conftest import Stream
 from tests.e2e.runs import LONG, Place, Rows, is_worker, same, until
+from tests.w1 import mapping_with_orders
 
 SESSIONS, SEED, FILES = 1_500, 11, 3
 SMALL_STEPS = {"PATHLINE_BATCH_ROWS": "60"}
 """So that there is a middle to be stopped in."""
 
 OFTEN = ("--epoch", "100ms")
-WITH_OBJECTS = ("--journey", "checkout")
-"""Beside w1: carts, orders and what follows must survive as well."""
+
+
+def with_objects(folder: Path) -> tuple[str, ...]:
+    """Beside w1: carts, orders and what follows must survive as well."""
+    return "--journey", "checkout", "--mapping", mapping_with_orders(folder)
+
 
 Undisturbed = Callable[[str], Rows]
 
@@ -33,7 +38,8 @@ def undisturbed(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Und
     def rows(sink: str) -> Rows:
         if sink not in found:
             files = stream(SESSIONS, SEED, FILES)
-            place = Place(tmp_path_factory.mktemp("alone"), files, WITH_OBJECTS, sink)
+            folder = tmp_path_factory.mktemp("alone")
+            place = Place(folder, files, with_objects(folder), sink)
             place.run().clean()
             found[sink] = place.rows()
         return found[sink]
@@ -42,7 +48,7 @@ def undisturbed(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Und
 
 
 def disturbed(stream: Stream, folder: Path, sink: str, workers: int) -> Place:
-    options = (*OFTEN, *WITH_OBJECTS, "--workers", str(workers))
+    options = (*OFTEN, *with_objects(folder), "--workers", str(workers))
     return Place(folder, stream(SESSIONS, SEED, FILES), options, sink, SMALL_STEPS)
 
 
