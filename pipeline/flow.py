@@ -46,7 +46,7 @@ class Parts:
     track: Callable[[], Track]
     tables: Tables
     orders: Callable[[], Orders] | None  # None: no event is an order, and no journey has objects
-    follow: Callable[[], Follow]
+    follow: Callable[[], Follow] | None  # None: no journey has objects, and nothing is to be followed
     count: Callable[[int], Count]
     output: Output
     stored: StoredEvents | None  # None: events are not kept
@@ -106,13 +106,16 @@ def build(parts: Parts) -> Dataflow:
         lambda state: TrackLogic(parts.track(), parts.tables, parts.time, orders is not None, state),
     )
     happened = op.filter("happened", tracked, lambda item: isinstance(item[1], Tracked))
-    followed = op.stateful_batch("follow", happened, lambda state: FollowLogic(parts.follow(), state))
-    counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
+    counted, follow = happened, parts.follow
+    if follow is not None:
+        followed = op.stateful_batch("follow", happened, lambda state: FollowLogic(follow(), state))
+        counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
     facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))
-    outcomes = op.filter("outcomes", followed, lambda item: isinstance(item[1], Fact))
     others = op.flat_map("set_aside", arrived, set_aside)
-    rows = [facts, outcomes, counts, others]
+    rows = [facts, counts, others]
+    if follow is not None:
+        rows.append(op.filter("outcomes", followed, lambda item: isinstance(item[1], Fact)))
     if orders is not None:
         rows.append(op.filter("forgotten", decided, lambda item: isinstance(item[1], Fact)))
     if parts.stored is not None:

@@ -199,7 +199,7 @@ def parts(plan: Plan) -> Parts:
         track=track,
         tables=Tables(journeys),
         orders=Orders if plan.waits_for_orders else None,
-        follow=partial(Follow, journeys),
+        follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
         output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
         stored=StoredEvents([path.name for path in settings.input]) if settings.store_events else None,

@@ -131,7 +131,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             ranks = self._tables.objects.ranks(told.journey)
             abandoned = abandoned_of(told, ranks, known)
             tracked.abandoned.extend([abandoned] if abandoned else [])
-        else:
+        elif len(told.intents):
             bought = bought_of(told)
             tracked.bought.extend([bought] if bought else [])
 
@@ -187,7 +187,7 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
             return pack("follow", self._follow.dump())
 
 
-class CountLogic(StatefulBatchLogic[Counted, Fact, bytes]):
+class CountLogic(StatefulBatchLogic["Counted | Tracked", Fact, bytes]):
     """The step `count` of one shard."""
 
     def __init__(self, count: Count, resume_state: bytes | None) -> None:
@@ -195,7 +195,7 @@ class CountLogic(StatefulBatchLogic[Counted, Fact, bytes]):
         if resume_state is not None:
             self._count.load(unpack("count", resume_state))
 
-    def on_batch(self, values: list[Counted]) -> tuple[Iterable[Fact], bool]:
+    def on_batch(self, values: list[Counted | Tracked]) -> tuple[Iterable[Fact], bool]:
         self._count.shard = values[0].shard
         with step("count"):
             increments = [increment for counted in values for increment in counted.increments]

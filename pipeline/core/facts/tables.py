@@ -33,6 +33,8 @@ class Tables:
             yield "sessions", self.facts.sessions(told)
         if len(told.transitions):
             yield "transitions", self.facts.transitions(told)
+        if not len(told.intents):
+            return
         for table, rows in (("orders", orders(told)), ("order_changes", order_changes(told))):
             if rows is not None:
                 yield table, rows

@@ -18,7 +18,7 @@ from pipeline.core.facts.objects import as_word, at_ms, batch_of, details, ids, 
 from pipeline.core.follow import ring as rings
 from pipeline.core.follow.ring import BOUGHT, CHAIN, EVICTED, NEXT, OLDEST, STATES, Ring
 from pipeline.core.rows import CHANNEL, CURRENCY, DEVICE, SITE
-from pipeline.core.track.objects.layout import ABANDONED, MANY_PRODUCTS, PRODUCTS_MAX, Claimed
+from pipeline.core.track.objects.layout import ABANDONED, MANY_PRODUCTS, NOTHING_CLAIMED, Claimed
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted
 from pipeline.core.words import Words
@@ -31,14 +31,6 @@ KEPT_MAX: Final = 1_000_000
 say so.
 """
 WORDS_SLACK: Final = 1024
-
-
-NOTHING: Final = Claimed(
-    np.empty(0, np.uint64),
-    np.empty((0, PRODUCTS_MAX), np.uint32),
-    np.empty(0, np.uint8),
-    np.empty(0, np.int64),
-)
 
 
 class Abandoned(NamedTuple):
@@ -172,7 +164,7 @@ class Follow:
     def _orders(self, bought: Sequence[Bought]) -> tuple[NDArray[np.void], Claimed, pa.Array]:
         """All orders by time, as they came at one and the same."""
         if not bought:
-            return np.empty(0, BOUGHT), NOTHING, pa.array([], pa.string())
+            return np.empty(0, BOUGHT), NOTHING_CLAIMED, pa.array([], pa.string())
         for part in bought:
             part.orders["currency"] = self._codes(part.orders["currency"], part.known)
         orders = np.concatenate([part.orders for part in bought])

@@ -33,7 +33,7 @@ from pipeline.core.track.layout import (
     Out,
     Rules,
 )
-from pipeline.core.track.objects.layout import PRODUCTS_MAX, Claimed
+from pipeline.core.track.objects.layout import NOTHING_CLAIMED, PRODUCTS_MAX, Claimed
 from pipeline.core.track.objects.match import read_orders
 from pipeline.core.track.objects.objects import Intents, Objects, Spoken
 from pipeline.core.track.rules import notes_of
@@ -105,7 +105,8 @@ class Track:
         time pass. `repeats` are the orders before these that only repeat one; they may come before their
         events. Each result must be used up before the next is asked for.
         """
-        self.repeats = np.concatenate([self.repeats, *repeats])
+        if repeats:
+            self.repeats = np.concatenate([self.repeats, *repeats])
         assert (watermarks >= self.watermarks).all(), "a watermark never falls"
         passed = int(self.watermarks.min())
         self.watermarks = watermarks.copy()
@@ -117,7 +118,8 @@ class Track:
                 yield from self._emit(out, batch)
                 yield from self._live(out, batch, int(until.min()) if done else LONG_AGO)
                 left = left[:0]
-        self.repeats = self.repeats[self.repeats["at"] >= watermarks.min()]
+        if len(self.repeats):
+            self.repeats = self.repeats[self.repeats["at"] >= watermarks.min()]
         self.state.tidy()
 
     def tell(self, *, stale: bool = False) -> Iterable[Emitted | Spoken]:
@@ -290,6 +292,8 @@ def _longest(offsets: NDArray[np.int32]) -> int:
 
 def _orders(intents: NDArray[np.void], events: Events) -> NDArray[np.void]:
     """Those that are orders, refunds or cancellations."""
+    if not len(intents):
+        return intents
     of_events = intents[intents["row"] >= 0]
     return np.asarray(of_events[events.order[of_events["row"]] > 0])
 
@@ -297,14 +301,15 @@ def _orders(intents: NDArray[np.void], events: Events) -> NDArray[np.void]:
 def _claimed(orders: NDArray[np.void], events: Events) -> Claimed:
     """What these orders were about."""
     n = len(orders)
+    if not n:
+        return NOTHING_CLAIMED
     claimed = Claimed(
         np.zeros(n, np.uint64),
         np.zeros((n, PRODUCTS_MAX), np.uint32),
         np.zeros(n, np.uint8),
         np.zeros(n, np.int64),
     )
-    if n:
-        read_orders(events.detail.offsets, events.detail.data, orders["row"].astype(np.int64), *claimed)
+    read_orders(events.detail.offsets, events.detail.data, orders["row"].astype(np.int64), *claimed)
     return claimed
 
 

@@ -148,6 +148,14 @@ class Claimed(NamedTuple):
     lag_ms: NDArray[np.int64]  # [n] how long before it takes effect it happened: 0 in time
 
 
+NOTHING_CLAIMED: Final = Claimed(
+    np.empty(0, np.uint64),
+    np.empty((0, PRODUCTS_MAX), np.uint32),
+    np.empty(0, np.uint8),
+    np.empty(0, np.int64),
+)
+
+
 @njit(nogil=True, forceinline=True)
 def lend_kept(x):  # type: ignore[no-untyped-def]
     return Kept(
