@@ -81,7 +81,8 @@ def bought(orders: Sequence[Order], number: int) -> list[Bought]:
         rows[k]["key"], rows[k]["at"], rows[k]["happened_at"] = order.visitor, order.at, order.at - order.lag
         rows[k]["value_e4"], rows[k]["currency"] = order.value, 3
     carts = np.array([order.cart for order in orders], np.uint64)
-    about = Claimed(carts, np.zeros((n, PRODUCTS_MAX), np.uint32), np.zeros(n, np.uint8))
+    lags = np.array([order.lag for order in orders], np.int64)
+    about = Claimed(carts, np.zeros((n, PRODUCTS_MAX), np.uint32), np.zeros(n, np.uint8), lags)
     return [Bought(rows, about, pa.array([f"o{number + k}" for k in range(n)]), KNOWN)]
 
 
