@@ -7,6 +7,7 @@ from numba import int64, njit, uint8, uint32, uint64
 from pipeline.core.hashing import combine
 from pipeline.core.raw import borrowed, copy_bytes
 from pipeline.core.rows import CONTEXT_WORDS
+from pipeline.core.track.index import file, look_up, unfile
 from pipeline.core.track.layout import (
     CONTEXTS_USED,
     FREE,
@@ -20,33 +21,9 @@ from pipeline.core.track.lend import lend_slots
 
 
 @njit(nogil=True, forceinline=True)
-def _home(index, key):  # type: ignore[no-untyped-def]
-    """Where a key belongs: the lower half of its bits, scaled (the upper half chose the shard)."""
-    return int64(((key & uint64(0xFFFFFFFF)) * uint64(index.shape[0])) >> uint64(32))
-
-
-@njit(nogil=True, forceinline=True)
 def find(slots, key):  # type: ignore[no-untyped-def]
     """The slot of the open session with this key, or -1."""
-    at = _home(slots.key_index, key)
-    while True:
-        slot = int64(slots.key_index[at]) - 1
-        if slot < 0 or slots.sessions[slot].key == key:
-            return slot
-        at += 1
-        if at == slots.key_index.shape[0]:
-            at = 0
-
-
-@njit(nogil=True, forceinline=True)
-def _file(sessions, index, slot):  # type: ignore[no-untyped-def]
-    """Puts a session into the index by its key, which is not there."""
-    at = _home(index, sessions[slot].key)
-    while index[at] != 0:
-        at += 1
-        if at == index.shape[0]:
-            at = 0
-    index[at] = slot + 1
+    return look_up(slots.key_index, slots.sessions, key)
 
 
 @njit(cache=True, nogil=True)
@@ -65,7 +42,7 @@ def file_all(sessions, index):  # type: ignore[no-untyped-def]
     """Puts all open sessions into an empty index."""
     for slot in range(sessions.shape[0]):
         if sessions[slot].key != 0:
-            _file(sessions, index, slot)
+            file(index, sessions, slot)
 
 
 @njit(nogil=True, forceinline=True)
@@ -75,35 +52,14 @@ def take_slot(slots, key):  # type: ignore[no-untyped-def]
     slots.sizes[FREE_HEAD] = slots.sessions[slot].context
     slots.sizes[FREE] -= 1
     slots.sessions[slot].key = key
-    _file(slots.sessions, slots.key_index, slot)
+    file(slots.key_index, slots.sessions, slot)
     return slot
 
 
 @njit(nogil=True, forceinline=True)
 def free_slot(slots, slot):  # type: ignore[no-untyped-def]
-    """Takes a session out of the index (backward shift: no tombstones are left) and frees its slot."""
-    size = slots.key_index.shape[0]
-    hole = _home(slots.key_index, slots.sessions[slot].key)
-    while slots.key_index[hole] != slot + 1:
-        hole += 1
-        if hole == size:
-            hole = 0
-    at = hole
-    while True:
-        at += 1
-        if at == size:
-            at = 0
-        other = slots.key_index[at]
-        if other == 0:
-            break
-        home = _home(slots.key_index, slots.sessions[other - 1].key)
-        # Its way from home leads over the hole: then the entry may move there.
-        way = at - home if at >= home else at - home + size
-        back = at - hole if at >= hole else at - hole + size
-        if way >= back:
-            slots.key_index[hole] = other
-            hole = at
-    slots.key_index[hole] = 0
+    """Takes a session out of the index and frees its slot."""
+    unfile(slots.key_index, slots.sessions, slot)
     slots.due[slot] = NO_DUE
     slots.untold[slot >> 6] &= ~(uint64(1) << uint64(slot & 63))
     slots.sessions[slot].key = 0

@@ -7,6 +7,7 @@ from numba import njit, uint8, uint32, uint64
 from pipeline.core.hashing import combine
 from pipeline.core.rows import CHANNEL, CONTEXT_WORDS, CURRENCY, DEVICE, SITE
 from pipeline.core.seen import MINUTE_MS
+from pipeline.core.track.index import file, unfile
 from pipeline.core.track.layout import ABANDONED as COUNT_ABANDONED
 from pipeline.core.track.objects.layout import (
     ABANDONED,
@@ -22,13 +23,11 @@ from pipeline.core.track.objects.layout import (
     UNTOLD,
 )
 from pipeline.core.track.objects.places import (
-    file,
     give_back,
     give_back_link,
     refile,
     take,
     take_link,
-    unfile,
 )
 
 
@@ -55,7 +54,7 @@ def open_new(kept, intent, rows, contexts, kind):  # type: ignore[no-untyped-def
     record.chain_h1 = record.h1
     record.chain_h2 = record.h2
     record.chain_at = intent.at
-    file(kept.records, kept.key_index, place)
+    file(kept.key_index, kept.records, place)
     return place
 
 
@@ -163,7 +162,7 @@ def end(kept, told, terms, place, state, at):  # type: ignore[no-untyped-def]
     if state == ABANDONED:
         record.abandoned_at = at
         _count_abandoned(kept, told, terms, place, at)
-    unfile(kept, place)
+    unfile(kept.key_index, kept.records, place)
     link = record.links
     record.final = state
     while link >= 0:
