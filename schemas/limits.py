@@ -33,6 +33,16 @@ LIMITS: Final[dict[str, Limit]] = {
         "orders forgotten before 365 days had passed: one that is reported again may count twice",
         "order ids come faster than ten million a year: split the sites into deployments of their own",
     ),
+    "open_sessions": Limit(
+        "shard",
+        "sessions forgotten while they were open: their outcome stays open, and a visitor who goes on begins another",
+        "run with more --shards, or shorten --session-gap",
+    ),
+    "open_objects": Limit(
+        "shard",
+        "carts, checkouts and payments forgotten while they were open: nobody will know what became of them",
+        "run with more --shards, or shorten abandon_after in the journey",
+    ),
     "abandoned": Limit(
         "shard",
         "abandoned objects that expired early: a later order does not recover them",

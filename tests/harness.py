@@ -29,6 +29,7 @@ from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
 from pipeline.core.seen import Seen
 from pipeline.core.snapshot import pack, unpack
+from pipeline.core.track.caps import Caps
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.objects.objects import Objects, Spoken
 from pipeline.core.track.rules import compile_rules
@@ -44,6 +45,7 @@ from tests.oracle_walk import Row
 SOURCE = "s"
 AS_OF_MS = 4_102_444_800_000  # 2100: nothing here is in the future
 IDS_MAX = 1_000_000
+CAPS = Caps()
 BAD_LINES = (
     b"not json",
     b"{",
@@ -78,6 +80,7 @@ class Way:
     crash: int | None = None
     then: int = 1
     ids_max: int = IDS_MAX
+    caps: Caps = CAPS
     filters: tuple[Filter, ...] = ()
 
 
@@ -165,6 +168,7 @@ class Core:
                 self.lanes,
                 own,
                 [Objects(one, j, k) for k, (j, one) in enumerate(with_objects)],
+                way.caps,
             )
             for own in seen
         ]

@@ -77,7 +77,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         self._tables = tables
         self._time = time
         self._waits = waits
-        self._forgotten: Hits | None = None
+        self._limits: dict[str, Hits] = {}
         self._decided = NO_TIME
         self._watermark = np.full(time.partitions, NO_TIME, np.int64)
         self._finished = np.zeros(time.partitions, np.bool_)
@@ -108,9 +108,9 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
                 with step("facts"):
                     self._tell(told, out, tracked)
         out.append(tracked)
-        if self._track.seen is not None:
-            self._forgotten = self._forgotten or Hits("copy_ids", self._shard)
-            out += _limits(self._forgotten, self._track.seen.evicted)
+        for limit, count in self._track.forgotten().items():
+            hits = self._limits.setdefault(limit, Hits(limit, self._shard))
+            out += _limits(hits, count)
         if self._tell_at is None:
             self._tell_at = datetime.now(UTC) + TELL_EVERY
         return out, StatefulBatchLogic.RETAIN

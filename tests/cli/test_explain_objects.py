@@ -129,6 +129,15 @@ def test_what_was_given_up_on_purpose() -> None:
     assert "✗ cart withdrawn: given up on purpose because event is cart_emptied (checkout.yaml:N)\n" in text
 
 
+def test_what_was_forgotten_while_it_was_open() -> None:
+    cart = thing(
+        "cart", "open", "10:00:00", resolved_at=at("10:02:00"), deadline_at=at("11:00:00"), is_evicted=1
+    )
+    text = only(cart, at_1000="add_to_cart", at_1001="view_item")
+    assert "· cart forgotten while it was open: too many were (bi.limits)\n" in text
+    assert "deadline 11:00:00" not in text.splitlines()[-1]
+
+
 def test_what_never_came_back_and_what_was_no_loss() -> None:
     void_one = thing(
         "cart", "void", "10:00:00", resolved_at=at("10:30:00"), deadline_at=at("11:00:00"), order_id="o7",

@@ -3,19 +3,21 @@ stands beside an abandonment of the same object that is neither recovered nor vo
 
 The rule is looked for in the rows themselves, without the oracle: shoppers who order in time, late, a day
 later or not at all, whose orders are reported twice, by a server, by another device, out of order, read in
-any way and thrown back by a crash.
+any way, thrown back by a crash, by a pipeline that may keep only a few of them open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.track.caps import Caps
 from schemas.journeys import Journey, load_journeys
 from schemas.orders import USUAL
-from tests.harness import Way, run_core
+from tests.harness import CAPS, Way, run_core
 from tests.oracle import Rows, Settings, read
 from tests.oracle_walk import MINUTE, Row
 from tests.properties.ways import ways
@@ -70,7 +72,9 @@ def shops(draw: st.DrawFn) -> tuple[list[list[Row | None]], Way]:
     partitions: list[list[Row | None]] = [[] for _ in range(draw(st.integers(1, 2)))]
     for _, record in sorted(sent, key=lambda one: one[0]):
         partitions[draw(st.integers(0, len(partitions) - 1))].append(record)
-    return partitions, draw(ways(draw(batches([len(own) for own in partitions]))))
+    way = draw(ways(draw(batches([len(own) for own in partitions]))))
+    few = Caps(draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+    return partitions, replace(way, caps=draw(st.sampled_from([CAPS, few])))
 
 
 @given(shops(), st.sampled_from(["replay", "drained"]))

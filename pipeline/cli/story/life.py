@@ -123,6 +123,9 @@ class Life:
                 return self._recovered(row)
             case "void":
                 return self._void(row)
+            case "open":
+                text = f"· {titled} forgotten while it was open: too many were (bi.limits)"
+                return Happening(at, text, FAINT, has_event=False)
             case "expired" if row["is_evicted"]:
                 text = f"· {titled} expired early: too many were waiting for an order"
                 return Happening(at, text, FAINT, has_event=False)

@@ -87,7 +87,7 @@ def still_open(rows: Sequence[Row], definition: Definition | None) -> Iterator[s
     objects = definition.journey.objects if definition else None
     for row in rows:
         abandoned = time(row["abandoned_at"])
-        if row["state"] in OPEN:
+        if row["state"] in OPEN and not row["is_evicted"]:
             deadline = time(row["deadline_at"])
             until = f"deadline {moment(deadline)}" if deadline else "until its session ends"
             state = " (at risk)" if row["state"] == "at_risk" else ""

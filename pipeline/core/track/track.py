@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -19,6 +19,7 @@ from pipeline.core.orders.orders import REPEAT
 from pipeline.core.rows import OUTSIDE
 from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
 from pipeline.core.track import kernel
+from pipeline.core.track.caps import Caps, Chunk, at_once, by_minutes, forget_sessions, quiet_sessions
 from pipeline.core.track.due import next_due, set_due
 from pipeline.core.track.intents import work_out
 from pipeline.core.track.layout import (
@@ -42,9 +43,6 @@ from schemas.orders import PLACED
 
 ALL_TIME: int = np.iinfo(np.int64).max - 1
 """The watermark at the end of a replay: everything is past."""
-
-Chunk: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Rows to apply, and the watermarks until which time passes after them."""
 
 
 class SessionIds(NamedTuple):
@@ -78,9 +76,16 @@ class Track:
     """
 
     def __init__(
-        self, rules: Rules, limits: Limits, lanes: int, seen: Seen | None, objects: Sequence[Objects] = ()
+        self,
+        rules: Rules,
+        limits: Limits,
+        lanes: int,
+        seen: Seen | None,
+        objects: Sequence[Objects] = (),
+        caps: Caps = Caps(),  # noqa: B008 (it cannot change)
     ) -> None:
         self.rules = rules
+        self.caps = caps
         self.objects = list(objects)
         self.limits = limits
         self.state = ShardState(len(rules.conversion), notes_of(rules))
@@ -90,6 +95,15 @@ class Track:
         self.held: Events | None = None
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
         self.copies = 0
+        self.sessions_forgotten = 0
+
+    def forgotten(self) -> dict[str, int]:
+        """How much was forgotten early, by the name of the limit (schemas.limits)."""
+        return {
+            "copy_ids": self.seen.evicted if self.seen else 0,
+            "open_sessions": self.sessions_forgotten,
+            "open_objects": sum(objects.forgotten for objects in self.objects),
+        }
 
     @property
     def held_events(self) -> int:
@@ -108,16 +122,17 @@ class Track:
         if repeats:
             self.repeats = np.concatenate([self.repeats, *repeats])
         assert (watermarks >= self.watermarks).all(), "a watermark never falls"
-        passed = int(self.watermarks.min())
-        self.watermarks = watermarks.copy()
+        before, self.watermarks = self.watermarks, watermarks.copy()
         batch, order = self._ready(slices)
-        for chunk, until in self._chunks(batch, order, passed):
-            done, left = False, chunk
+        for chunk in self._chunks(batch, order, before):
+            done, left = False, chunk.rows
             while not done:
-                out, done = self._advance(batch, left, until)
+                out, done = self._advance(batch, left, chunk.until)
                 yield from self._emit(out, batch)
-                yield from self._live(out, batch, int(until.min()) if done else LONG_AGO)
+                yield from self._live(out, batch, int(chunk.until.min()) if done else LONG_AGO)
                 left = left[:0]
+            if len(chunk.turned):
+                yield from self._forget(chunk)
         if len(self.repeats):
             self.repeats = self.repeats[self.repeats["at"] >= watermarks.min()]
         self.state.tidy()
@@ -180,24 +195,50 @@ class Track:
             return np.zeros(len(batch), np.int32)
         return batch.partition
 
-    def _chunks(self, batch: Events, order: NDArray[np.int64], passed: int) -> Iterable[Chunk]:
-        """The rows to apply, and the watermarks until which time passes after them: at once, or minute by
-        minute where the set of ids may have to forget some.
-        """
-        if self.seen is None or not len(order):
-            yield order, self.watermarks
+    def _chunks(self, batch: Events, order: NDArray[np.int64], before: NDArray[np.int64]) -> Iterable[Chunk]:
+        """What to apply at once, or minute by minute where something may have to be forgotten."""
+        if self.seen is not None and len(order):
+            self.seen.forget(int(before.min()) // MINUTE_MS * MINUTE_MS)
+            self.seen.reserve(len(order))
+        if self._has_room(len(order)):
+            if self.seen is not None and len(order):
+                self.seen.turned(int(batch.at[order].max()) // MINUTE_MS * MINUTE_MS)
+            yield at_once(order, self.watermarks)
             return
-        self.seen.forget(passed // MINUTE_MS * MINUTE_MS)
-        self.seen.reserve(len(order))
-        minute = batch.at[order] // MINUTE_MS
-        if self.seen.alive + len(order) <= self.seen.ids_max:
-            self.seen.turned(int(minute.max()) * MINUTE_MS)
-            yield order, self.watermarks
-            return
-        for m in np.unique(minute).tolist():
-            self.seen.turn(m * MINUTE_MS)
-            yield order[minute == m], np.full_like(self.watermarks, LONG_AGO)
-        yield order[:0], self.watermarks
+        for chunk in by_minutes(batch, order, before, self.watermarks):
+            if self.seen is not None and len(chunk.rows):
+                self.seen.turn(chunk.turned_at - MINUTE_MS)
+            yield chunk
+
+    def _has_room(self, events: int) -> bool:
+        """Whether nothing can become too much, whatever the events are."""
+        return (
+            (self.seen is None or self.seen.alive + events <= self.seen.ids_max)
+            and self.state.open_sessions + events <= self._sessions_max
+            and all(objects.open + events <= self.caps.objects for objects in self.objects)
+        )
+
+    @property
+    def _sessions_max(self) -> int:
+        """Of a lane."""
+        return max(1, self.caps.sessions // len(self.watermarks))
+
+    def _forget(self, chunk: Chunk) -> Iterable[Emitted | Spoken]:
+        """At the turn of a minute: of too many open sessions and objects the quietest."""
+        for lane in chunk.turned.tolist():
+            slots = self.state.slots
+            places = quiet_sessions(slots, lane, self._sessions_max)
+            self.sessions_forgotten += len(places)
+            for first in range(0, len(places), kernel.EXPIRE_ROWS):
+                piece = places[first : first + kernel.EXPIRE_ROWS]
+                keys = slots.sessions["key"][piece]
+                out = _out(len(piece), 0, self.state.journeys)
+                forget_sessions(slots, out, piece)
+                yield from self._emit(out, self._no_events())
+                for objects in self.objects:
+                    yield from objects.forget_browsing(keys, chunk.turned_at)
+        for objects in self.objects:
+            yield from objects.forget_quietest(self.caps.objects, chunk.turned_at)
 
     def _advance(self, batch: Events, order: NDArray[np.int64], until: NDArray[np.int64]) -> tuple[Out, bool]:
         """One call of the kernel; True with the last."""
@@ -255,6 +296,7 @@ class Track:
             "seen": self.seen.dump() if self.seen else None,
             "watermarks": self.watermarks,
             "copies": self.copies,
+            "sessions_forgotten": self.sessions_forgotten,
             "repeats": self.repeats,
             "objects": [objects.dump() for objects in self.objects],
         }
@@ -272,6 +314,7 @@ class Track:
             self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
         self.watermarks = np.array(dumped["watermarks"])
         self.copies = dumped["copies"]
+        self.sessions_forgotten = dumped["sessions_forgotten"]
         self.repeats = np.array(dumped["repeats"])
         self.state.lodgers = [*self.objects]
         for objects, own in zip(self.objects, dumped["objects"], strict=True):

@@ -5,6 +5,7 @@ tests/oracle_objects.py says the same in slow and obvious Python, and property t
 
 from __future__ import annotations
 
+import numpy as np
 from numba import int64, njit, uint8
 
 from pipeline.core.raw import borrowed
@@ -33,7 +34,7 @@ from pipeline.core.track.objects.layout import (
     lend_told,
 )
 from pipeline.core.track.objects.learn import learn
-from pipeline.core.track.objects.life import end, join, open_new, pass_due, supersede, tell
+from pipeline.core.track.objects.life import end, forget, join, open_new, pass_due, supersede, tell
 from pipeline.core.track.objects.match import hash_cart, matches, part_end
 from pipeline.core.track.objects.places import find
 from schemas.objects import BROWSE, CART
@@ -285,6 +286,32 @@ def tell_open(kept, told, first):  # type: ignore[no-untyped-def]
                 return place
             tell(kept, told, place)
     return -1
+
+
+@njit(cache=True, nogil=True)
+def forget_all(kept, told, places, first, at):  # type: ignore[no-untyped-def]
+    """Forgets the chains that are open at `places`, from the `first` of them; returns which to go on with,
+    or -1.
+    """
+    kept, told, places = lend_kept(kept), lend_told(told), borrowed(places)
+    for k in range(first, places.shape[0]):
+        if told.sizes[TOLD_RECORDS] + MERGES_MAX + 8 > told.records.shape[0]:
+            return k
+        forget(kept, told, places[k], at)
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def browsing(kept, keys):  # type: ignore[no-untyped-def]
+    """Where the open browsing of these visitors lies: int64, of those who have any."""
+    kept, keys = lend_kept(kept), borrowed(keys)
+    found, n = np.empty(keys.shape[0], np.int64), 0
+    for k in range(keys.shape[0]):
+        place = find(kept, keys[k])
+        if place >= 0 and kept.records[place].kind == BROWSE:
+            found[n] = place
+            n += 1
+    return found[:n]
 
 
 @njit(cache=True, nogil=True)

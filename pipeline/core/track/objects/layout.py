@@ -23,8 +23,8 @@ MERGES_MAX: Final = 16
 VALUE_MAX: Final = 10**18
 """In 1/10,000 of the currency unit; sums stop there."""
 
-OPEN, AT_RISK, COMPLETED, WITHDRAWN, SUPERSEDED, ABANDONED = range(6)
-STATES: Final = ("open", "at_risk", "completed", "withdrawn", "superseded", "abandoned")
+OPEN, AT_RISK, COMPLETED, WITHDRAWN, SUPERSEDED, ABANDONED, FORGOTTEN = range(7)
+STATES: Final = ("open", "at_risk", "completed", "withdrawn", "superseded", "abandoned", "forgotten")
 
 OBJECT: Final = np.dtype(
     [
@@ -107,8 +107,8 @@ class Kept(NamedTuple):
     sizes: NDArray[np.int64]
 
 
-FREE, FREE_HEAD, HEAP_USED, LINKS_FREE, LINKS_HEAD, HEAP_NEED = range(6)
-"""Of `Kept.sizes`; the last is what a call that stopped for lack of room would have put into the heap."""
+FREE, FREE_HEAD, HEAP_USED, LINKS_FREE, LINKS_HEAD, HEAP_NEED, FORGOTTEN_COUNT = range(7)
+"""Of `Kept.sizes`; `HEAP_NEED` is what a call that stopped for lack of room would have put into the heap."""
 NEVER: Final = np.iinfo(np.int64).max
 
 

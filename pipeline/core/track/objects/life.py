@@ -13,6 +13,8 @@ from pipeline.core.track.objects.layout import (
     ABANDONED,
     AT_RISK,
     CARTS_MAX,
+    FORGOTTEN,
+    FORGOTTEN_COUNT,
     NEVER,
     OPEN,
     PRODUCTS_MAX,
@@ -170,9 +172,30 @@ def end(kept, told, terms, place, state, at):  # type: ignore[no-untyped-def]
         following = kept.links[link].next
         give_back_link(kept, link)
         link = following
+    _tell_chain(kept, told, place, state)
+
+
+@njit(cache=True, nogil=True)
+def forget(kept, told, place, at):  # type: ignore[no-untyped-def]
+    """The chain is forgotten while it is open: its sessions never learn how it ended."""
+    kept.sizes[FORGOTTEN_COUNT] += 1
+    kept.records[place].state = FORGOTTEN
+    kept.records[place].resolved_at = at
+    unfile(kept.key_index, kept.records, place)
+    link = kept.records[place].links
+    while link >= 0:
+        following = kept.links[link].next
+        give_back_link(kept, link)
+        link = following
+    _tell_chain(kept, told, place, FORGOTTEN)
+
+
+@njit(nogil=True, forceinline=True)
+def _tell_chain(kept, told, place, final):  # type: ignore[no-untyped-def]
+    """All objects of an ended chain learn of it, and are gone."""
     while place >= 0:
         record = kept.records[place]
-        record.final = state
+        record.final = final
         record.changes += uint32(1)
         tell(kept, told, place)
         before = record.prev

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.events import Events
+from pipeline.core.track.caps import quietest
 from pipeline.core.track.layout import COUNT_OUT
 from pipeline.core.track.objects import kernel
 from pipeline.core.track.objects.layout import (
     CARTS_MAX,
+    FORGOTTEN_COUNT,
     FREE,
     FREE_HEAD,
     HEAP_NEED,
@@ -26,6 +28,7 @@ from pipeline.core.track.objects.layout import (
     NEVER,
     OBJECT,
     PRODUCTS_MAX,
+    SUPERSEDED,
     Claimed,
     Kept,
     Terms,
@@ -86,6 +89,11 @@ class Objects:
         return len(self.kept.records) - int(self.kept.sizes[FREE])
 
     @property
+    def forgotten(self) -> int:
+        """Chains forgotten while they were open, because there were too many."""
+        return int(self.kept.sizes[FORGOTTEN_COUNT])
+
+    @property
     def bytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.kept)
@@ -117,6 +125,26 @@ class Objects:
             if first >= 0 or told.sizes.any():
                 yield self._spoken(told, events)
                 told = self._room()
+
+    def forget_quietest(self, keep: int, at: int) -> Iterator[Spoken]:
+        """Forgets at `at` those that have been quiet longest, so that at most `keep` are open."""
+        if self.open <= keep:
+            return
+        records = self.kept.records
+        open_ = np.flatnonzero((records["key"] != 0) & (records["state"] != SUPERSEDED))
+        yield from self._forget(open_[quietest(records["active_at"][open_], keep)], at)
+
+    def forget_browsing(self, keys: NDArray[np.uint64], at: int) -> Iterator[Spoken]:
+        """Forgets the browsing of visitors whose sessions are forgotten: it would have ended with these."""
+        if self.open:
+            yield from self._forget(kernel.browsing(self.kept, keys), at)
+
+    def _forget(self, places: NDArray[np.int64], at: int) -> Iterator[Spoken]:
+        first = 0 if len(places) else -1
+        while first >= 0:
+            told = self._room()
+            first = kernel.forget_all(self.kept, told, places, first, at)
+            yield self._spoken(told, None)
 
     def tell(self) -> Iterator[Spoken]:
         """The open objects that have changed since a row told of them."""
@@ -258,7 +286,7 @@ class Objects:
 
 
 def _empty() -> Kept:
-    sizes = np.zeros(6, np.int64)
+    sizes = np.zeros(7, np.int64)
     sizes[FREE_HEAD] = sizes[LINKS_HEAD] = -1
     return Kept(
         records=np.zeros(0, OBJECT),

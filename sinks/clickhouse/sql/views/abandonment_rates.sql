@@ -9,7 +9,7 @@ CREATE OR REPLACE VIEW bi.abandonment_rates
     `channel` String COMMENT 'Marketing channel, empty when not known',
     `currency` String COMMENT 'ISO code of the values; never sum these across currencies',
     `created` UInt64 COMMENT 'Objects opened on that day = open + settled',
-    `open` UInt64 COMMENT 'Of these, still undecided: neither lost nor won',
+    `open` UInt64 COMMENT 'Of these, still undecided: neither lost nor won; with those forgotten because too many were open (bi.limits)',
     `settled` UInt64 COMMENT 'Of these, decided = completed + withdrawn + abandoned',
     `completed` UInt64 COMMENT 'Ordered by the deadline (browsing: or went on to a cart); with those that a late order made void',
     `withdrawn` UInt64 COMMENT 'Emptied or cancelled by the visitor',

@@ -15,7 +15,7 @@ CREATE OR REPLACE VIEW bi.abandonments
     `opened_at` DateTime('UTC') COMMENT 'First event; filter on this: it is the sorting key',
     `deadline_at` Nullable(DateTime('UTC')) COMMENT 'Abandoned without activity until then; none for browsing, which ends with its session',
     `abandoned_at` Nullable(DateTime('UTC')) COMMENT 'When that happened; none otherwise',
-    `resolved_at` Nullable(DateTime('UTC')) COMMENT 'When it got its state: order, withdrawal, successor, deadline, recovery; none while open',
+    `resolved_at` Nullable(DateTime('UTC')) COMMENT 'When it got its state: order, withdrawal, successor, deadline, recovery; none while open, unless it was forgotten then',
     `successor_id` String COMMENT 'object_id of what superseded it, else empty',
     `products` Array(String) COMMENT 'Product ids in it, at most 16',
     `value_at_risk` Decimal(38, 4) COMMENT 'Its value, in currency',
@@ -33,7 +33,7 @@ CREATE OR REPLACE VIEW bi.abandonments
     `cart_id` String COMMENT 'The shop''s id of the cart, empty when not known',
     `order_id` String COMMENT 'Order that completed or recovered it, or made it void; else empty',
     `recovered_currency` String COMMENT 'ISO code of recovered_value',
-    `is_evicted` UInt8 COMMENT '1 when it expired early because too many were remembered'
+    `is_evicted` UInt8 COMMENT '1 when too many were remembered: an open one was forgotten (and stays open), an abandoned one expired early'
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
 AS SELECT
@@ -46,8 +46,8 @@ AS SELECT
     lower(hex(b.object_id)) AS object_id,
     b.kind AS kind,
     b.stage AS stage,
-    if(b.state = 'abandoned' AND o.version > 0, o.state, b.state) AS state,
-    if(b.final_state = 'abandoned' AND o.version > 0, o.state, b.final_state) AS final_state,
+    multiIf(b.state = 'forgotten', 'open', b.state = 'abandoned' AND o.version > 0, o.state, b.state) AS state,
+    multiIf(b.final_state = 'forgotten', 'open', b.final_state = 'abandoned' AND o.version > 0, o.state, b.final_state) AS final_state,
     b.time AS opened_at,
     if(toUnixTimestamp64Milli(b.deadline_at) = 0, NULL, toDateTime(b.deadline_at, 'UTC')) AS deadline_at,
     if(toUnixTimestamp64Milli(b.abandoned_at) = 0, NULL, toDateTime(b.abandoned_at, 'UTC')) AS abandoned_at,
@@ -73,7 +73,7 @@ AS SELECT
     b.cart_id AS cart_id,
     if(b.state = 'abandoned', o.order_id, b.order_id) AS order_id,
     if(b.state = 'abandoned', o.currency, '') AS recovered_currency,
-    toUInt8(b.state = 'abandoned' AND o.is_evicted) AS is_evicted
+    toUInt8(b.final_state = 'forgotten' OR (b.state = 'abandoned' AND o.is_evicted)) AS is_evicted
 FROM (SELECT * FROM pathline.objects FINAL) AS b
 LEFT JOIN
 (

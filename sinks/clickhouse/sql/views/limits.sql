@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW bi.limits
 (
-    `limit` String COMMENT 'Which limit: dedup_ids, copy_ids, orders or abandoned',
+    `limit` String COMMENT 'Which limit: dedup_ids, copy_ids, orders, open_sessions, open_objects or abandoned',
     `place` Int32 COMMENT 'Partition or shard in which it was hit; 0 for those of the whole deployment',
     `hits` UInt64 COMMENT 'How much was forgotten early so far',
     `meaning` String COMMENT 'What that means for the figures',
