@@ -35,7 +35,7 @@ LIMITS: Final[dict[str, Limit]] = {
     ),
     "open_sessions": Limit(
         "shard",
-        "sessions forgotten while they were open: their outcome stays open, and a visitor who goes on begins another",
+        "sessions forgotten while open: their outcome stays open, and a visitor who goes on begins another",
         "run with more --shards, or shorten --session-gap",
     ),
     "open_objects": Limit(
