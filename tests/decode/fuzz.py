@@ -30,8 +30,8 @@ class Counting(ExactDecoder):
 
     done = 0
 
-    def decode(self, record: dict[str, Any]) -> Event:
-        event = super().decode(record)
+    def decode(self, record: dict[str, Any], received_ms: int | None = None) -> Event:
+        event = super().decode(record, received_ms)
         self.done += 1
         return event
 

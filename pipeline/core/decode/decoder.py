@@ -26,6 +26,7 @@ from pipeline.core.decode.exact import (
     tidy_currency,
 )
 from pipeline.core.decode.lines import Lines
+from pipeline.core.decode.messages import Messages
 from pipeline.core.decode.parse import Rejected
 from pipeline.core.decode.paths import trie
 from pipeline.core.decode.spans import Spans, preferred
@@ -63,6 +64,8 @@ class Records(Protocol):
 
     expected: int
     """About how many they are."""
+    received_ms: NDArray[np.int64] | None
+    """When each was received, for those that do not say it themselves (NO_TIME: unknown); None: of none."""
 
     def spans(self) -> Iterator[Spans]:
         """The fields at the decoder's `paths`, some rows at a time. All lie in one buffer; the arrays of a
@@ -108,6 +111,12 @@ class Decoder:
         decoded = self.records(lines)
         return decoded, lines.stop - begin
 
+    def messages(self, values: Sequence[bytes | None], received_ms: NDArray[np.int64] | None) -> Decoded:
+        """Decodes the messages of a broker, each a record; `received_ms` [len(values)] is when they came to
+        it (NO_TIME: unknown), and counts for those that do not say when they were received.
+        """
+        return self.records(Messages(self._trie, values, received_ms))
+
     def records(self, records: Records) -> Decoded:
         """Decodes records of any form. Whatever is odd in them is left to the exact decoder."""
         columns = self._columns(records.expected)
@@ -119,7 +128,7 @@ class Decoder:
             rows += spans.rows
             odds.append(spans.odd)
         odd = np.concatenate(odds)
-        batch = self._batch(columns, odd)
+        batch = self._batch(columns, odd, records.received_ms)
         if not odd.any():
             return Decoded(rows, batch, np.arange(rows), [], records.payload)
         return self._mended(batch, records, odd)
@@ -131,16 +140,21 @@ class Decoder:
             fresh[name] = column_of(name, self.mapping, field, expected)
         return {**self._constants, **fresh}
 
-    def _batch(self, columns: dict[str, Column], odd: NDArray[np.bool_]) -> pa.RecordBatch:
+    def _batch(
+        self, columns: dict[str, Column], odd: NDArray[np.bool_], received_ms: NDArray[np.int64] | None
+    ) -> pa.RecordBatch:
         """All rows, with what only whole rows can tell: suspects are marked as odd, clocks pulled back."""
         rows = len(odd)
         flags = np.zeros(rows, np.uint8)
         visitor_id = columns["visitor_id"].array(rows)
         event_at, received_at = columns["event_at"].values(rows), columns["received_at"].values(rows)
         bounds = self.bounds
+        made: dict[str, pa.Array] = {"visitor_id": visitor_id}
+        if received_ms is not None:
+            received_at = np.where(received_at == NO_TIME, received_ms, received_at)
+            made["received_at"] = _times(received_at, self.schema.field("received_at").type)
         visitors, _ = string_buffers(visitor_id)
         _judge(visitors, event_at, received_at, bounds.earliest_ms, bounds.as_of_ms, odd, flags)
-        made: dict[str, pa.Array] = {"visitor_id": visitor_id}
         if "currency" in columns:
             made |= self._money(columns, flags)
         if self.mapping.passive_events:
@@ -174,7 +188,7 @@ class Decoder:
         take = np.arange(len(odd))
         for row in np.flatnonzero(odd).tolist():
             try:
-                events.append(self._exact.decode(records.exact(row)))
+                events.append(self._exact.decode(records.exact(row), _time_of(records, row)))
                 take[row] = len(odd) + len(events) - 1
             except Rejected as rejected:
                 rejects.append(Reject(row, rejected.reason, records.payload(row)[:PAYLOAD_BYTES_MAX]))
@@ -201,6 +215,17 @@ def _judge(visitor_offsets, event_at, received_at, earliest, as_of, odd, flags):
         elif at - clock > CLOCK_SKEW_MS:
             event_at[r] = clock
             flags[r] |= ev.FLAG_CLOCK_SKEW
+
+
+def _times(ms: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
+    return pa.array(ms, pa.int64(), mask=ms == NO_TIME).cast(kind)
+
+
+def _time_of(records: Records, row: int) -> int | None:
+    """When a record was received, as its source knows it."""
+    if records.received_ms is None or records.received_ms[row] == NO_TIME:
+        return None
+    return int(records.received_ms[row])
 
 
 def event_batch(events: Sequence[Event], schema: pa.Schema) -> pa.RecordBatch:

@@ -75,11 +75,15 @@ class ExactDecoder:
                 read = _field_reader(mapping, rule)
                 self._readers.append((name, _forgiving(read, rule) if name in only_kept else read))
 
-    def decode(self, record: dict[str, Any]) -> Event:
-        """The event that a record is. Raises Rejected where it is none."""
+    def decode(self, record: dict[str, Any], received_ms: int | None = None) -> Event:
+        """The event that a record is; `received_ms` counts where it does not say when it was received.
+        Raises Rejected where it is none.
+        """
         event = Event(self._constants.copy())
         for name, read in self._readers:
             event.values[name] = read(record, event)
+        if event.values["received_at"] is None:
+            event.values["received_at"] = received_ms
         _require(event, self._bounds)
         _check_currency(event)
         _check_clock(event)

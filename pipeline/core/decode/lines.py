@@ -20,12 +20,18 @@ CHUNK_BYTES: Final = 1 << 19
 
 
 class Lines:
-    """At most `rows_max` lines of a block, from byte `begin`; the block ends in a newline."""
+    """At most `rows_max` lines of a block, from byte `begin`; the block ends in a newline. Blank lines are no
+    records, unless `blanks` are.
+    """
 
-    def __init__(self, trie: Trie, block: NDArray[np.uint8], begin: int, rows_max: int) -> None:
+    received_ms: NDArray[np.int64] | None = None
+
+    def __init__(
+        self, trie: Trie, block: NDArray[np.uint8], begin: int, rows_max: int, *, blanks: bool = False
+    ) -> None:
         self._block = block
         self._left = rows_max
-        self._scanner = Scanner(trie, block, min(rows_max, CHUNK_ROWS))
+        self._scanner = Scanner(trie, block, min(rows_max, CHUNK_ROWS), blanks=blanks)
         self._start: list[NDArray[np.int64]] = []
         self._end: list[NDArray[np.int64]] = []
         self.stop = begin

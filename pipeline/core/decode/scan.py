@@ -89,8 +89,11 @@ class Scanned:
 class Scanner:
     """Finds the fields of a trie in the lines of one block, some at a time, in arrays that it reuses."""
 
-    def __init__(self, trie: Trie, block: NDArray[np.uint8], rows: int) -> None:
-        """`block` ends in a newline; `rows` lines at most are scanned at once."""
+    def __init__(self, trie: Trie, block: NDArray[np.uint8], rows: int, *, blanks: bool = False) -> None:
+        """`block` ends in a newline; `rows` lines at most are scanned at once. With `blanks` a blank line is
+        an odd one, else none.
+        """
+        self._blanks = blanks
         self._trie = trie
         self._size = len(block)
         padding = np.full(max(VECTOR - len(block), 0), 10, np.uint8)
@@ -115,7 +118,7 @@ class Scanner:
         self._open.seen.fill(-1)
         rows, stop = _scan(
             self._block, begin, self._size, bytes_enough, line_bytes_max, self._trie, self._expected,
-            self._open, found,
+            self._open, found, self._blanks,
         )  # fmt: skip
         spans = Spans(self._block, found.odd[:rows], found.pos, found.length, found.kind)
         return Scanned(spans, found.start[:rows], found.end[:rows], stop)
@@ -283,7 +286,7 @@ def _lend(expected, around, found):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _scan(buf, begin, size, bytes_enough, line_bytes_max, trie, expected, around, found):  # type: ignore[no-untyped-def]
+def _scan(buf, begin, size, bytes_enough, line_bytes_max, trie, expected, around, found, blanks):  # type: ignore[no-untyped-def]
     """(lines found, where the next begins)."""
     buf, trie = borrowed(buf), lend_trie(trie)
     expected, around, found = _lend(expected, around, found)
@@ -291,7 +294,7 @@ def _scan(buf, begin, size, bytes_enough, line_bytes_max, trie, expected, around
     at = begin
     while at < size and row < found.start.shape[0] and at - begin < bytes_enough:
         i = after_space(buf, at)
-        if byte_at(buf, i) == 10:
+        if byte_at(buf, i) == 10 and not blanks:
             at = i + 1
             continue
         stop = _line(buf, i, row, trie, expected, around, found)

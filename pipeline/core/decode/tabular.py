@@ -33,6 +33,7 @@ class TableRecords:
 
     def __init__(self, batch: pa.RecordBatch, paths: Sequence[Path]) -> None:
         self.expected = batch.num_rows
+        self.received_ms: NDArray[np.int64] | None = None
         self._batch = plain(batch)
         self._odd, self._too_large = _unusual(self._batch)
         self._spans = self._look(paths)
