@@ -77,7 +77,7 @@ def build(parts: Parts) -> Dataflow:
         return "orders", Claims(arrived.partition, arrived.watermark, arrived.finished, own)
 
     def set_aside(arrived: Arrived) -> list[tuple[str, Fact]]:
-        rows = arrived.admitted.rows if arrived.admitted else {}
+        rows = {**arrived.found, **(arrived.admitted.rows if arrived.admitted else {})}
         return [(str(arrived.partition), Fact(table, batch)) for table, batch in rows.items()]
 
     def kept(item: tuple[Arrived, Events | None]) -> list[tuple[str, Fact]]:

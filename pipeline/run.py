@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,14 +26,15 @@ from pipeline.core.track.objects.objects import Objects
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
 from pipeline.flow import Dataflow, Parts, build
+from pipeline.inputs import Inputs, problems_of_input
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
-from pipeline.runtime.intake import Intake
+from pipeline.runtime.intake import Idle, Intake
 from pipeline.runtime.items import Time
 from pipeline.runtime.output import Output
 from pipeline.settings import BadSettings, Settings
-from pipeline.sources.blocks import Reader
-from pipeline.sources.files import UnknownFileType, is_lines, open_reader
+from pipeline.sources.blocks import LiveReader, Reader
+from pipeline.sources.kafka.place import is_kafka, parse_place
 from pipeline.versions import active_versions
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
@@ -42,6 +43,8 @@ from schemas.predicates import fields_of
 from sinks.base import Deployment, Sink, SinkRefused
 from sinks.registry import open_sink
 
+FOREVER_MS: Final = 1 << 62
+"""A live record has its broker's time beside its own; where it has none nothing is too late."""
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
@@ -56,6 +59,15 @@ class Plan:
     state: StateFolder
     active: dict[str, int]
     """The version of each journey that the default views show."""
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        return Inputs(self.settings, self.state)
+
+    @property
+    def closes(self) -> bool:
+        """Whether all time passes at the end of the input."""
+        return not (self.settings.until_drained or self.inputs.place)
 
     @property
     def deployment(self) -> Deployment:
@@ -78,7 +90,7 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     Raises BadSettings with all that is wrong with the settings and with what they name, or else, where the
     state folder does not fit them, DeploymentRefused or StateUnusable.
     """
-    problems = _problems_of_input(settings)
+    problems = problems_of_input(settings)
     journeys = given or _noting(problems, BadDefinition, load_journeys, settings.journey)
     mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
     as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
@@ -90,7 +102,7 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     if problems or journeys is None or mapping is None or as_of_ms is None or active is None:
         raise BadSettings(problems)
     stream = Stream(
-        inputs=[str(path.resolve()) for path in settings.input],
+        inputs=_named(settings),
         mapping=_digest(mapping.name, repr(mapping)),
         journeys=[_digest(f"{journey.name} {journey.version}", repr(journey)) for journey in journeys],
         shards=settings.shards,
@@ -98,6 +110,13 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
         sessions={name: getattr(settings, name) for name in STREAM_SETTINGS},
     )
     return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms), active)
+
+
+def _named(settings: Settings) -> list[str]:
+    """What is read, by names that stay: brokers may move."""
+    if is_kafka(settings.input[0]):
+        return [f"kafka topic {topic}" for topic in parse_place(settings.input[0]).topics]
+    return [str(Path(name).resolve()) for name in settings.input]
 
 
 STREAM_SETTINGS: Final = (
@@ -129,39 +148,6 @@ def _noting(
         return None
 
 
-def _problems_of_input(settings: Settings) -> list[str]:
-    problems = []
-    if not settings.input:
-        problems.append("--input: nothing to read\n  hint: name the files: --input FILE, again for more")
-    for path in settings.input:
-        problems += _problems_of_file(path)
-    resolved = [path.resolve() for path in settings.input]
-    for path in sorted({path for path in resolved if resolved.count(path) > 1}):
-        problems.append(
-            f"--input: {path} is given twice\n  hint: every file is a partition of its own: name it once"
-        )
-    if settings.until_drained and settings.sort:
-        problems.append(
-            "--until-drained: not together with --sort\n  hint: a file that still grows cannot be sorted"
-        )
-    return problems
-
-
-def _problems_of_file(path: Path) -> Iterator[str]:
-    if path.is_dir():
-        yield f"--input: {path} is a folder\n  hint: name the files in it, each with its own --input"
-        return
-    try:
-        path.open("rb").close()
-        is_lines(path)
-    except FileNotFoundError:
-        yield f"--input: {path}: no such file\n  hint: paths count from {Path.cwd()}"
-    except OSError as error:
-        yield f"--input: {path}: {error.strerror}\n  hint: it must be a file that this user can read"
-    except UnknownFileType as error:
-        yield str(error)
-
-
 def _as_of_ms(settings: Settings) -> int:
     if settings.as_of is None:
         return int(datetime.now(UTC).timestamp() * 1000)
@@ -184,8 +170,9 @@ def parts(plan: Plan) -> Parts:
         settings.split_at_midnight,
         settings.split_on_campaign,
     )
-    partitions = len(settings.input)
-    time = Time(partitions, settings.shards, plan.lanes_per_partition, closes=not settings.until_drained)
+    inputs = plan.inputs
+    partitions = len(inputs.origins)
+    time = Time(partitions, settings.shards, plan.lanes_per_partition, plan.closes, inputs.first_partitions)
 
     def track() -> Track:
         copies = partitions > 1 and not plan.lanes_per_partition
@@ -202,7 +189,7 @@ def parts(plan: Plan) -> Parts:
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
         output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
-        stored=StoredEvents([path.name for path in settings.input]) if settings.store_events else None,
+        stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
     )
 
 
@@ -232,27 +219,28 @@ def _intake(plan: Plan) -> Intake:
         names_asked_for(plan.journeys, plan.mapping.orders),
         plan.mapping.orders,
     )
-    bounds = TimeBounds(plan.state.as_of_ms)
+    inputs = plan.inputs
+    bounds = TimeBounds(FOREVER_MS if inputs.place else plan.state.as_of_ms)
 
-    def reader(number: int) -> Reader:
-        decoder = Decoder(plan.mapping, needed, bounds, kept)
-        growing, ordered = settings.until_drained, settings.sort
-        return open_reader(settings.input[number], decoder, growing=growing, ordered=ordered)
+    def reader(number: int) -> Reader | LiveReader:
+        return inputs.open(number, Decoder(plan.mapping, needed, bounds, kept))
 
     def admit(number: int) -> Admit:
-        partition = Partition(settings.input[number].name, number, number if plan.lanes_per_partition else 0)
-        return Admit(partition, admission)
+        origin, lane = inputs.origins[number], number if plan.lanes_per_partition else 0
+        return Admit(Partition(origin.source, origin.number, lane), admission)
 
-    board = Board.open(plan.state.board, len(settings.input))
+    board = Board.open(plan.state.board, len(inputs.origins))
     return Intake(
-        files=settings.input,
+        origins=inputs.origins,
         open_reader=reader,
         open_admit=admit,
         board=board,
         look_ahead_ms=settings.look_ahead_ms,
         rows_max=settings.batch_rows,
+        epoch_bytes_max=settings.epoch_bytes_max,
+        idle=Idle(settings.idle_after_ms, settings.allowed_lateness_ms, plan.state.path / "lulls"),
         ordered=settings.sort,
-        closes=not settings.until_drained,
+        closes=plan.closes,
         cuts=None if plan.lanes_per_partition else plan.state.cuts,
     )
 

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from schemas.documents import parse_duration_ms
 from sinks.base import mask_dsn
@@ -31,7 +31,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: tuple[Path, ...] = Field((), description="files to read: jsonl, jsonl.gz, csv, csv.gz, parquet")
+    input: tuple[str, ...] = Field(
+        (), description="files (jsonl, jsonl.gz, csv, csv.gz, parquet), or kafka://host:port/topic"
+    )
+    kafka_config: Path | None = Field(None, description="a file of properties for the Kafka client")
+    kafka_timestamps: bool = Field(
+        True, description="take a message's time for received_at where the mapping has none"
+    )
+    start: str = Field("earliest", description="where a topic is read from: earliest, latest, stored, a time")
+    group: str | None = Field(None, description="consumer group that mirrors the snapshots' offsets")
+    idle_after_ms: int = Field(30 * SECOND_MS, ge=SECOND_MS, le=DAY_MS)
     mapping: str = Field("canonical", description="name or file of the mapping of records to events")
     journey: tuple[str, ...] = Field(("checkout",), description="names or files of journey definitions")
     active: tuple[str, ...] = Field(
@@ -46,7 +55,8 @@ class Settings(BaseModel):
     store_events: bool = Field(False, description="also keep every accepted event, in the table events")
     as_of: str | None = Field(None, description="no event is later than this time (default: the first start)")
     partitioned_by: Literal["none", "visitor"] = Field(
-        "none", description="whether a visitor's records all lie in one file"
+        "none",
+        description="whether a visitor's records all lie in one partition (Kafka: visitor)",
     )
     session_gap_ms: int = Field(30 * 60 * SECOND_MS, ge=1, le=DAY_MS)
     session_length_max_ms: int = Field(DAY_MS, ge=60 * SECOND_MS, le=30 * DAY_MS)
@@ -57,11 +67,26 @@ class Settings(BaseModel):
     dedup_ids_max: int = Field(10_000_000, ge=1)
     look_ahead_ms: int = Field(300 * SECOND_MS, ge=SECOND_MS)
     epoch_ms: int = Field(2 * SECOND_MS, ge=100, le=600 * SECOND_MS)
+    epoch_bytes_max: int = Field(512 << 20, ge=1 << 20, description="decoded bytes per partition and epoch")
     batch_rows: int = Field(65_536, ge=1, le=1_000_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_topics(cls, values: Any) -> Any:
+        """A topic keeps a visitor's records together, unless somebody says that it does not."""
+        inputs = values.get("input", ()) if isinstance(values, dict) else ()
+        if any(str(name).startswith("kafka://") for name in inputs) and "partitioned_by" not in values:
+            return {**values, "partitioned_by": "visitor"}
+        return values
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(map(str, value)) if isinstance(value, list | tuple) else value
 
     @field_validator(
         "session_gap_ms", "session_length_max_ms", "allowed_lateness_ms", "dedup_window_ms", "look_ahead_ms",
-        "epoch_ms", mode="before",
+        "epoch_ms", "idle_after_ms", mode="before",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: Any) -> Any:

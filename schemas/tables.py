@@ -309,6 +309,18 @@ LIMITS: Final = _schema(
 )
 """A limit that was hit: absolute since the beginning, only grows."""
 
+INCIDENTS: Final = _schema(
+    ("kind", WORD),  # schemas.incidents
+    ("source", WORD),
+    ("partition", pa.int32()),
+    ("first", pa.int64()),  # position
+    ("until", pa.int64()),  # the position after the last
+    ("found_at", AT),  # wall clock: outside the law
+    ("meaning", WORD),
+    ("remedy", WORD),
+)
+"""What happened to a source that its records do not tell. The row written last holds."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -326,6 +338,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "orders": ORDERS,
     "order_changes": ORDER_CHANGES,
     "limits": LIMITS,
+    "incidents": INCIDENTS,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -355,4 +368,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "orders": ("site", "time", "order_id"),
     "order_changes": ("site", "order_id", "change_id", "at", "partition", "position"),
     "limits": ("limit", "place", "meaning", "remedy"),
+    "incidents": ("kind", "source", "partition", "first"),
 }

@@ -39,7 +39,7 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
             board = _prepare(plan, console)
             stop.on_signals()
             began = time.monotonic()
-            with Progress(board, plan.settings.input, console) as progress:
+            with Progress(board, plan.inputs.origins, console) as progress:
                 code = _several(plan, progress, lock) if plan.settings.workers > 1 else _one(plan, progress)
             if code == 0:
                 _conclude(plan, board, console, time.monotonic() - began, keeps)
@@ -52,7 +52,8 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
 def _prepare(plan: Plan, console: Console) -> Board:
     """What can fail, or take long, comes before the first record is read: a wrong DSN must not cost a run."""
     try:
-        board = Board.create(plan.state.board, len(plan.settings.input))
+        plan.inputs.begin()
+        board = Board.create(plan.state.board, len(plan.inputs.origins))
     except OSError as error:
         raise unusable(plan.state.path, error) from None
     plan.state.check()
@@ -154,11 +155,11 @@ def _warn_of_limits(plan: Plan, console: Console) -> None:
 def _warn_of_disorder(plan: Plan, board: Board, console: Console, again: str) -> None:
     sortable = not plan.settings.until_drained and not plan.settings.sort
     way_out = "--sort" if sortable else "a longer --allowed-lateness"
-    counts = zip(plan.settings.input, board.column("received"), board.column("late"), strict=True)
-    for path, received, late in counts:
+    counts = zip(plan.inputs.origins, board.column("received"), board.column("late"), strict=True)
+    for origin, received, late in counts:
         if late > LATE_SHARE_HINT * received:
             console.print(
-                f"warning: {late / received:.0%} of the records in {path} were late: "
+                f"warning: {late / received:.0%} of the records in {origin.shown} were late: "
                 f"it is not in order of event time\n"
                 f"  hint: {again} with {way_out}",
                 soft_wrap=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline.runtime.board import Board, Total
+from pipeline.runtime.intake import Origin
 
 SECONDS_BETWEEN_LINES: Final = 5.0
 """Where the output is no terminal: a line now and then, not a picture."""
@@ -23,9 +23,9 @@ LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 class Progress:
     """Shows a board. Use as a context manager; call `tick` now and then."""
 
-    def __init__(self, board: Board, files: Sequence[Path], console: Console) -> None:
+    def __init__(self, board: Board, origins: Sequence[Origin], console: Console) -> None:
         self._board = board
-        self._sizes = [path.stat().st_size for path in files]
+        self._sizes = [origin.file.stat().st_size for origin in origins if origin.file]
         self._console = console
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._started = time.monotonic()

@@ -14,7 +14,9 @@ from pipeline.settings import load_settings
 
 
 def run(
-    input: Annotated[list[Path] | None, typer.Option(help="File to read; repeat for more")] = None,  # noqa: A002
+    input: Annotated[  # noqa: A002
+        list[str] | None, typer.Option(help="File, or kafka://host:port/topic; repeat for more files")
+    ] = None,
     mapping: Annotated[str | None, typer.Option(help="Name or file of the mapping")] = None,
     journey: Annotated[
         list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")
@@ -49,6 +51,16 @@ def run(
     allowed_lateness: Annotated[str | None, typer.Option(help="How far out of order events may come")] = None,
     dedup_window: Annotated[str | None, typer.Option(help="How long event ids are remembered")] = None,
     epoch: Annotated[str | None, typer.Option(help="How often a snapshot is taken")] = None,
+    kafka_config: Annotated[
+        Path | None, typer.Option(help="File of properties for the Kafka client (SASL, TLS)")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Where a topic is read from: earliest, latest, stored, or a time")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group that shows how far the run is")] = None,
+    idle_after: Annotated[
+        str | None, typer.Option(help="Silence after which time passes for a partition without records")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (default ./pathline.toml)")] = None,
 ) -> None:
     """Replay files to the end: sessions, transitions and counters into ClickHouse.
@@ -76,6 +88,10 @@ def run(
         "allowed_lateness_ms": allowed_lateness,
         "dedup_window_ms": dedup_window,
         "epoch_ms": epoch,
+        "kafka_config": kafka_config,
+        "start": start,
+        "group": group,
+        "idle_after_ms": idle_after,
     }
     planned = plan(load_settings(flags, config))
     raise typer.Exit(execute(planned, Console(stderr=True)))

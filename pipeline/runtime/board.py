@@ -23,11 +23,14 @@ COLUMNS: Final = (
     "bytes_read",
     "finished",
     "received_before",  # by earlier runs of the deployment
+    "resting",  # a live partition without a record: nobody waits for it
+    "lag",  # records that a broker has for us
 )
 NOT_STARTED: Final = np.iinfo(np.int64).min
 FINISHED: Final = np.iinfo(np.int64).max
 _WATERMARK: Final = COLUMNS.index("watermark_ms")
 _FINISHED: Final = COLUMNS.index("finished")
+_RESTING: Final = COLUMNS.index("resting")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Total:
     bytes_read: int
     finished: int
     received_before: int
+    resting: int
+    lag: int
     watermark_ms: int | None
 
     @property
@@ -76,8 +81,9 @@ class Board:
             self._cells[partition, COLUMNS.index(name)] = value
 
     def furthest_behind_ms(self) -> int:
-        """The least watermark of those not finished (NOT_STARTED before the first record)."""
-        running = self._cells[self._cells[:, _FINISHED] == 0, _WATERMARK]
+        """The least watermark of those that have something to tell (NOT_STARTED before the first record)."""
+        cells = self._cells
+        running = cells[(cells[:, _FINISHED] == 0) & (cells[:, _RESTING] == 0), _WATERMARK]
         return int(running.min()) if len(running) else FINISHED
 
     def latest_ms(self) -> int:

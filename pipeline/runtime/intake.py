@@ -7,10 +7,10 @@ position it has been read to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -20,15 +20,24 @@ from pipeline.core.admit.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEI
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts
+from pipeline.runtime.incidents import lost_records
+from pipeline.runtime.lulls import Lull, Lulls
 from pipeline.runtime.steps import step
 from pipeline.runtime.stop import stopping
-from pipeline.sources.blocks import Reader
+from pipeline.sources.blocks import NOTHING_YET, LiveReader, Reader
 from pipeline.sources.files import BadInput
 from schemas.tables import FRESHNESS
 
 AHEAD_WAIT = timedelta(milliseconds=1)
 """How long a partition that is ahead of the others in event time waits before it looks again: short beside
 the time that a block takes."""
+
+
+NOTHING_WAIT: Final = timedelta(milliseconds=5)
+"""How long a live partition without records waits before it looks again."""
+
+LULL_STEP_MS: Final = 2_000
+"""Time passes for a silent partition in steps of so much: each is written down durably."""
 
 
 class GrownAfterEnd(Exception):  # noqa: N818  the word that users read
@@ -47,24 +56,52 @@ class Arrived:
     admitted: Admitted | None
     watermark: int
     finished: bool
+    found: dict[str, pa.RecordBatch] = field(default_factory=dict)
+    """Rows about the partition itself."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the records of a partition come from: its name and number in rows. `file` is none where they come
+    from a broker, which may have more at any time.
+    """
+
+    source: str
+    number: int
+    file: Path | None
+
+    @property
+    def shown(self) -> str:
+        return str(self.file) if self.file else f"{self.source}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What becomes of time where a live partition is silent for `after_ms`."""
+
+    after_ms: int
+    lateness_ms: int
+    journals: Path  # a folder
 
 
 @dataclass(frozen=True)
 class Intake(FixedPartitionedSource[Arrived, bytes]):
     """All partitions of a run. `open_reader` and `open_admit` make a partition's parts by its number."""
 
-    files: tuple[Path, ...]
-    open_reader: Callable[[int], Reader]
+    origins: tuple[Origin, ...]
+    open_reader: Callable[[int], Reader | LiveReader]
     open_admit: Callable[[int], Admit]
     board: Board
     look_ahead_ms: int
     rows_max: int
+    epoch_bytes_max: int  # of decoded records: only the end of an epoch waits for what comes after
+    idle: Idle
     ordered: bool  # records are handed out by event time, not as they lie in the file
     closes: bool  # at the end all time passes; else the files may grow, and a later run goes on
     cuts: Cuts | None  # None where each partition keeps to its own time: nothing is cut
 
     def list_parts(self) -> list[str]:
-        return [f"{number:05d}" for number in range(len(self.files))]
+        return [f"{number:05d}" for number in range(len(self.origins))]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> IntakePartition:
         with step("open"):
@@ -84,13 +121,14 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     def __init__(self, intake: Intake, number: int, resume_state: bytes | None) -> None:
         self._intake = intake
         self._number = number
-        self._file = intake.files[number]
-        self._bytes = self._file.stat().st_size
+        self._origin = intake.origins[number]
+        self._bytes = self._origin.file.stat().st_size if self._origin.file else 0
+        self._epoch_bytes = 0
+        self._wait: timedelta | None = None
         self._reader = intake.open_reader(number)
         self._admit = intake.open_admit(number)
         self._finished = False
         self._closed = False
-        self._waiting = False
         self._block_began_ms = self._admit.watermark  # of the last block
         if resume_state is not None:
             state = unpack("intake", resume_state)
@@ -99,14 +137,11 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             self._closed = state["closed"]
             if intake.ordered and state["bytes"] != self._bytes:
                 raise BadInput(
-                    f"--input: {self._file} has changed since it was sorted",
+                    f"--input: {self._origin.shown} has changed since it was sorted",
                     "begin anew with `pathline reset`",
                 )
-        self._cuts = [
-            (cut.received[number], cut.watermark_ms)
-            for cut in (intake.cuts.read() if intake.cuts else [])
-            if cut.received[number] >= self._received
-        ]
+        self._lulls = Lulls(intake.idle.journals / f"{number:05d}.jsonl")
+        self._cuts = self._all_cuts()
         self._pass_cuts()
         intake.board.put(number, received_before=self._received)
         self._tell()
@@ -115,31 +150,79 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     def _received(self) -> int:
         return int(self._admit.totals[RECEIVED])
 
+    def _all_cuts(self) -> list[tuple[int, int]]:
+        """Where time passes without a record, as written down: (records received by then, watermark)."""
+        drained = self._intake.cuts.read() if self._intake.cuts else []
+        both = [(cut.received[self._number], cut.watermark_ms) for cut in drained]
+        both += [(lull.received, lull.watermark_ms) for lull in self._lulls.read(self._received)]
+        return sorted(cut for cut in both if cut[0] >= self._received)
+
     def next_batch(self) -> Iterable[Arrived]:
         if self._finished or stopping():
             raise StopIteration
-        behind = self._intake.board.furthest_behind_ms()
-        self._waiting = self._block_began_ms > behind + self._intake.look_ahead_ms
-        if self._waiting:
+        self._wait = AHEAD_WAIT if self._must_wait() else None
+        if self._wait:
             return []
         self._block_began_ms = self._admit.watermark
         with step("read · decode"):
             block = self._reader.read(self._rows_max())
         if block is None:
             return [self._last_word()]
+        if block is NOTHING_YET:
+            self._wait = NOTHING_WAIT
+            return self._rest()
         with step("admit"):
             if self._closed:
-                raise GrownAfterEnd(str(self._file))
+                raise GrownAfterEnd(self._origin.shown)
             admitted = self._admit.apply(block.decoded, block.position)
             admitted.rows["freshness"] = self._freshness(admitted)
             self._pass_cuts()
+        self._epoch_bytes += block.bytes
         self._tell()
-        return [Arrived(self._number, admitted, int(self._admit.watermark), finished=False)]
+        return [self._arrived(admitted)]
+
+    def _must_wait(self) -> bool:
+        """For partitions that are behind, or for the end of the epoch."""
+        behind = self._intake.board.furthest_behind_ms()
+        is_ahead = self._block_began_ms > behind + self._intake.look_ahead_ms
+        return is_ahead or self._epoch_bytes >= self._intake.epoch_bytes_max
+
+    def _arrived(self, admitted: Admitted | None) -> Arrived:
+        found = {}
+        if self._is_live(self._reader) and (gaps := self._reader.gaps()):
+            found["incidents"] = lost_records(self._origin.source, self._origin.number, gaps)
+        return Arrived(self._number, admitted, int(self._admit.watermark), finished=False, found=found)
+
+    def _is_live(self, reader: Reader | LiveReader) -> TypeGuard[LiveReader]:
+        return self._origin.file is None
+
+    def _rest(self) -> list[Arrived]:
+        """A live partition has nothing now. After a while time passes for it all the same: to where nobody
+        can have anything earlier to tell.
+        """
+        idle, reader = self._intake.idle, self._reader
+        assert self._is_live(reader)
+        self._intake.board.put(self._number, resting=1, lag=reader.lag)
+        at_end_ms = reader.at_end_ms(idle.after_ms / 1000)
+        if at_end_ms is None or self._cuts:
+            return []
+        watermark = at_end_ms - idle.after_ms - idle.lateness_ms
+        if watermark < self._admit.watermark + LULL_STEP_MS:
+            return []
+        with step("lull"):
+            self._lulls.add(Lull(self._received, reader.offset, watermark))
+            self._admit.lift(watermark)
+        self._tell()
+        return [self._arrived(None)]
 
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + AHEAD_WAIT if self._waiting else None
+        return datetime.now(UTC) + self._wait if self._wait else None
 
     def snapshot(self) -> bytes:
+        self._epoch_bytes = 0
+        if self._is_live(self._reader):
+            self._reader.kept()
+            self._lulls.snapshot(self._received)
         with step("snapshot"):
             return pack(
                 "intake",
@@ -187,6 +270,8 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             watermark_ms=int(self._admit.watermark),
             bytes_read=self._reader.bytes_read,
             finished=int(self._finished),
+            resting=0,
+            lag=self._reader.lag if self._is_live(self._reader) else 0,
         )
 
     def _freshness(self, admitted: Admitted) -> pa.RecordBatch:

@@ -186,4 +186,14 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "orders": order(),
     "order_changes": order_change(),
     "limits": {"limit": "orders", "place": 0, "hits": 3, "meaning": "m", "remedy": "r"},
+    "incidents": {
+        "kind": "lost_records",
+        "source": "clicks",
+        "partition": 0,
+        "first": 7,
+        "until": 9,
+        "found_at": at("2024-05-01T10:00:00.123"),
+        "meaning": "m",
+        "remedy": "r",
+    },
 }

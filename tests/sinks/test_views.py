@@ -60,6 +60,7 @@ CONTRACT = {
     f"order_number, refunded, {DIMS}",
     "unknown_events": "source, partition, event, events",
     "limits": "limit, place, hits, meaning, remedy",
+    "incidents": "kind, source, partition, first, until, records, found_at, meaning, remedy",
     "active_versions": "journey, version",
     "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
     f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
@@ -157,6 +158,7 @@ def _fill(sink: ClickHouseSink) -> None:
         "orders": [[order(1, session_id=WON["session_id"], value_e4=199_900)]],
         "objects": [[thing(9)]],
         "limits": [[SAMPLES["limits"]]],
+        "incidents": [[SAMPLES["incidents"]]],
         "active_versions": [[{"journey": "shop", "version": 1}]],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
         "events": [[event(1, event_at=ENTERED, flags=1)], [event(2, event_at=CART, flags=2, passive=True)]],

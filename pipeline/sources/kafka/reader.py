@@ -1,0 +1,138 @@
+"""A partition of a topic as blocks of records: the position of a record is its offset."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from operator import methodcaller
+from typing import Any, Final
+
+import numpy as np
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from numpy.typing import NDArray
+
+from pipeline.core.decode.columns import NO_TIME
+from pipeline.core.decode.decoder import Decoder
+from pipeline.sources.blocks import NOTHING_YET, Block, Gap, NothingYet
+from pipeline.sources.kafka.consumer import Brokers, Pending, offset_of
+from pipeline.sources.kafka.partitions import TopicPart
+
+LINGER_SECONDS: Final = 0.2
+"""So long few records wait for more: a small block costs as much as a large one."""
+
+_value: Final = methodcaller("value")
+_timestamp: Final = methodcaller("timestamp")
+
+
+class KafkaReader:
+    """Reads one partition from where it is. With `until_end` it ends where the topic ended when it was
+    opened, else it goes on for ever.
+    """
+
+    def __init__(
+        self,
+        part: TopicPart,
+        brokers: Callable[[], Brokers],
+        decoder: Decoder,
+        *,
+        until_end: bool,
+        takes_timestamps: bool,
+    ) -> None:
+        self._part, self._brokers, self._decoder = part, brokers, decoder
+        self._until_end, self._takes_timestamps = until_end, takes_timestamps
+        self._offset = part.offset
+        self._end: int | None = None
+        self._pending: Pending | None = None
+        self._snapshot: int | None = None
+        self._bytes = 0
+
+    @property
+    def bytes_read(self) -> int:
+        """Of payloads, by this process."""
+        return self._bytes
+
+    @property
+    def offset(self) -> int:
+        return self._offset
+
+    @property
+    def lag(self) -> int:
+        return max(0, self._pending.end_offset - self._offset) if self._pending else 0
+
+    def read(self, rows_max: int) -> Block | NothingYet | None:
+        """The next records, when there are enough of them or the first has waited; None at the end."""
+        pending = self._opened()
+        while pending.count < rows_max and self._brokers().poll():
+            pass
+        if self._end is not None and max(self._offset, pending.nothing_until) >= self._end:
+            return None
+        waited = time.monotonic() - pending.waiting_since
+        if not pending.count or (pending.count < rows_max and waited < LINGER_SECONDS):
+            return NOTHING_YET
+        messages = pending.take(rows_max, self._end)
+        self._brokers().resume(pending)
+        if not messages:  # all that came lies after the end
+            self._offset = self._end or self._offset
+            return None
+        return self._block(messages)
+
+    def _opened(self) -> Pending:
+        if self._pending is None:
+            brokers = self._brokers()
+            self._end = brokers.end_of(self._part) if self._until_end else None
+            self._pending = brokers.open(self._part, self._offset)
+        return self._pending
+
+    def _block(self, messages: list[Message]) -> Block:
+        first, last = offset_of(messages[0]), offset_of(messages[-1])
+        if last - first == len(messages) - 1:
+            position = np.arange(first, last + 1)
+        else:  # a compacted topic, or one with transactions
+            position = np.array([offset_of(message) for message in messages], np.int64)
+        values = list(map(_value, messages))
+        decoded = self._decoder.messages(values, self._received(messages))
+        self._bytes += sum(map(len, messages))
+        self._offset = last + 1
+        return Block(decoded, position)
+
+    def _received(self, messages: list[Message]) -> NDArray[np.int64] | None:
+        if not self._takes_timestamps:
+            return None
+        kinds, times = zip(*map(_timestamp, messages), strict=True)
+        received = np.array(times, np.int64)
+        if TIMESTAMP_NOT_AVAILABLE in kinds:
+            received[np.array(kinds) == TIMESTAMP_NOT_AVAILABLE] = NO_TIME
+        return received
+
+    # --- what only a topic has ---
+
+    def at_end_ms(self, quiet_seconds: float) -> int | None:
+        pending = self._pending
+        if pending is None or pending.count or not pending.end_asked_at:
+            return None
+        is_quiet = time.monotonic() - pending.came_at >= quiet_seconds
+        return int(pending.end_asked_at * 1000) if is_quiet else None
+
+    def gaps(self) -> list[Gap]:
+        if self._pending is None:
+            return []
+        found, self._pending.gaps = self._pending.gaps, []
+        return found
+
+    def kept(self) -> None:
+        """The group's offset follows: that of the snapshot before, which can no longer be taken back."""
+        if self._pending is not None and self._snapshot not in (None, self._pending.committed):
+            assert self._snapshot is not None
+            self._brokers().commit(self._pending, self._snapshot)
+        self._snapshot = self._offset
+
+    def dump(self) -> dict[str, Any]:
+        return {"offset": self._offset}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._offset = state["offset"]
+
+    def close(self) -> None:
+        if self._pending is not None:
+            self._brokers().close(self._pending)
+            self._pending = None
