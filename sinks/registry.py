@@ -13,6 +13,7 @@ DSN_FORMS: Final = (
     "clickhouse://user:password@host:8123",
     "https://user:password@host:8443 (or http://)",
     "parquet:///directory",
+    "kafka://host:9092?prefix=pathline. (messages: transitions, abandonments, rejects)",
     "null:",
 )
 
@@ -28,6 +29,10 @@ def open_sink(dsn: str) -> Sink:
         from sinks.parquet import ParquetSink
 
         return ParquetSink(rest[2:])
+    if scheme == "kafka" and rest.startswith("//"):
+        from sinks.kafka.writer import KafkaSink
+
+        return KafkaSink(dsn)
     if scheme in ("chdb", "clickhouse", "http", "https") and rest.startswith("//") and rest[2:]:
         from sinks.clickhouse.writer import ClickHouseSink
 
