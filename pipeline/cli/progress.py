@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, board: Board, origins: Sequence[Origin], console: Console) -> None:
         self._board = board
-        self._sizes = [origin.file.stat().st_size for origin in origins if origin.file]
+        self._sizes = [origin.file.stat().st_size if origin.file else 0 for origin in origins]
         self._console = console
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._started = time.monotonic()
@@ -91,7 +91,12 @@ def _lag(seconds: float) -> str:
 
 
 def _share_read(sizes: list[int], board: Board) -> float:
-    """By the bytes of all files; what is finished is read, however its bytes are counted."""
+    """By the bytes of all files; what is finished is read, however its bytes are counted. Of topics by the
+    records that wait.
+    """
+    if not sum(sizes) and (lag := sum(board.column("lag"))):
+        received = board.total().received
+        return received / (received + lag)
     read = sum(
         size if finished else min(done, size)
         for size, done, finished in zip(

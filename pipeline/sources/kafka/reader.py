@@ -64,7 +64,8 @@ class KafkaReader:
         pending = self._opened()
         while pending.count < rows_max and self._brokers().poll():
             pass
-        if self._end is not None and max(self._offset, pending.nothing_until) >= self._end:
+        come = self._offset if pending.count else max(self._offset, pending.nothing_until)
+        if self._end is not None and come >= self._end:
             return None
         waited = time.monotonic() - pending.waiting_since
         if not pending.count or (pending.count < rows_max and waited < LINGER_SECONDS):
