@@ -60,7 +60,8 @@ class KafkaPlace:
 
     def client(self, **more: Any) -> dict[str, Any]:
         """The configuration of a client."""
-        return {"bootstrap.servers": self.brokers, "client.id": "pathline", **self.config, **more}
+        quiet = {"log_level": 0}  # what matters comes as an error
+        return {"bootstrap.servers": self.brokers, "client.id": "pathline", **quiet, **self.config, **more}
 
 
 def is_kafka(name: str) -> bool:
