@@ -13,6 +13,8 @@ from pipeline.runtime.failure import Failure
 from pipeline.runtime.intake import GrownAfterEnd
 from pipeline.settings import BadSettings
 from pipeline.sources.files import BadInput, UnknownFileType
+from pipeline.sources.kafka.partitions import Unreachable
+from pipeline.sources.kafka.place import BadPlace
 from pipeline.sources.sorting import TooLargeToSort
 from pipeline.sources.table_files import TableUnreadable
 from schemas.documents import BadDefinition
@@ -35,6 +37,8 @@ MENDABLE: Final = (
     DeploymentRefused,
     StateUnusable,
     BadInput,
+    BadPlace,
+    Unreachable,
     GrownAfterEnd,
     UnknownFileType,
     TooLargeToSort,
