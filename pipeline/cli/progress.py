@@ -1,4 +1,7 @@
-"""One line that says how far a run is: events, rate, event time, what was set aside."""
+"""One line that says how far a run is: events, rate, event time, what was set aside.
+
+On a terminal it moves. Elsewhere it is said once, at the end: what is between the log tells, epoch by epoch.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,21 @@ from rich.text import Text
 from pipeline.runtime.board import Board, Total
 from pipeline.runtime.intake import Origin
 
-SECONDS_BETWEEN_LINES: Final = 5.0
-"""Where the output is no terminal: a line now and then, not a picture."""
-
 LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class Progress:
-    """Shows a board. Use as a context manager; call `tick` now and then."""
+    """Shows a board, and writes `lines`. Use as a context manager; call `tick` now and then."""
 
-    def __init__(self, board: Board, origins: Sequence[Origin], console: Console) -> None:
+    def __init__(
+        self, board: Board, origins: Sequence[Origin], console: Console, lines: EpochLines | None = None
+    ) -> None:
         self._board = board
         self._sizes = [origin.file.stat().st_size if origin.file else 0 for origin in origins]
         self._console = console
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._lines = lines
         self._started = time.monotonic()
-        self._told = self._started
         self._closed = False
 
     def __enter__(self) -> Progress:
@@ -49,17 +51,17 @@ class Progress:
             self._live.update(self._line())
             self._live.stop()
         else:
-            self._tell()
+            self._tell_epochs()
+            self._console.print(self._line(), soft_wrap=True)
 
     def tick(self) -> None:
         if self._live:
             self._live.update(self._line())
-        elif time.monotonic() - self._told > SECONDS_BETWEEN_LINES:
-            self._tell()
+        self._tell_epochs()
 
-    def _tell(self) -> None:
-        self._told = time.monotonic()
-        self._console.print(self._line(), soft_wrap=True)
+    def _tell_epochs(self) -> None:
+        if self._lines:
+            self._lines.tick(read_percent=round(100 * _share_read(self._sizes, self._board)))
 
     def _line(self) -> Text:
         total = self._board.total()
@@ -79,12 +81,15 @@ def describe(total: Total, share: float, seconds: float, now: float) -> str:
     ]
     if total.watermark_ms is not None:
         at = total.watermark_ms / 1000
-        parts.append(f"at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}, {_lag(now - at)} behind")
+        parts.append(
+            f"at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}, {lag_in_words(now - at)} behind"
+        )
     parts += [f"{value:,} {name}" for name, value in set_aside(total).items() if value]
     return " · ".join(parts)
 
 
-def _lag(seconds: float) -> str:
+def lag_in_words(seconds: float) -> str:
+    """A length of time in the largest unit that says something."""
     seconds = max(seconds, 0)  # a watermark may be ahead of this machine's clock
     size, unit = next((size, unit) for size, unit in LAG_UNITS if seconds >= 2 * size or unit == "s")
     return f"{seconds // size:,.0f} {unit}"

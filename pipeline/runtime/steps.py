@@ -1,4 +1,5 @@
-"""Where the time goes: CPU seconds per step of the flow, named as in `flow.py`; and where an error came from.
+"""Where the time goes: CPU seconds per step of the flow, named as in `flow.py`; where an error came from, and
+what snapshots cost.
 
 Measured per batch, never per event, so it costs nothing and is always on.
 """
@@ -6,10 +7,14 @@ Measured per batch, never per event, so it costs nothing and is always on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import TypeVar
 
-from pipeline.runtime import failure
+from pipeline.runtime import failure, metrics
+
+Logic = TypeVar("Logic")
 
 _SECONDS: dict[str, float] = {}
 _ROWS: dict[str, int] = {}
@@ -29,6 +34,25 @@ def step(name: str) -> Iterator[None]:
         raise
     finally:
         _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before
+        metrics.put(metrics.MOVED_AGE, time.time(), metrics.own_process())
+
+
+def snapshot(name: str) -> Callable[[Callable[[Logic], bytes]], Callable[[Logic], bytes]]:
+    """For a method that takes the snapshot of step `name`: what it takes and how large it is are measured."""
+
+    def measured(take: Callable[[Logic], bytes]) -> Callable[[Logic], bytes]:
+        @wraps(take)
+        def taken(logic: Logic) -> bytes:
+            before = time.perf_counter()
+            with step("snapshot"):
+                state = take(logic)
+            metrics.add(metrics.SNAPSHOT_SECONDS, time.perf_counter() - before, name)
+            metrics.add(metrics.SNAPSHOT_BYTES, len(state), name)
+            return state
+
+        return taken
+
+    return measured
 
 
 def began() -> tuple[float, float]:
