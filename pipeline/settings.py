@@ -68,6 +68,10 @@ class Settings(BaseModel):
     look_ahead_ms: int = Field(300 * SECOND_MS, ge=SECOND_MS)
     epoch_ms: int = Field(2 * SECOND_MS, ge=100, le=600 * SECOND_MS)
     epoch_bytes_max: int = Field(512 << 20, ge=1 << 20, description="decoded bytes per partition and epoch")
+    listen: str = Field("127.0.0.1:9464", description="where health and metrics are served; none: nowhere")
+    log_format: Literal["auto", "logfmt", "json"] = Field(
+        "auto", description="lines of the log (auto: logfmt where there is no terminal)"
+    )
     batch_rows: int = Field(65_536, ge=1, le=1_000_000)
 
     @model_validator(mode="before")

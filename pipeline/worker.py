@@ -6,7 +6,7 @@ What to do comes through its input, and what it dies of goes to its output.
 from __future__ import annotations
 
 from pipeline.run import dataflow, epoch, plan
-from pipeline.runtime import launch, stop
+from pipeline.runtime import launch, meters, stop
 from pipeline.settings import Settings
 from pipeline.warm import warm
 
@@ -19,6 +19,7 @@ def main() -> None:
         planned = plan(Settings(**task.settings))
         launch.share_cores(planned.settings.workers)
         warm(planned.journeys, stores_events=planned.settings.store_events)
+        meters.begin(planned.state.path, task.process)
         flow, recovery = dataflow(planned), planned.state.recovery()
         with launch.measured(planned.state.path / f"steps-{task.process}.json"):
             launch.run_worker(flow, epoch(planned.settings), recovery, task.addresses, task.process)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, stories
+from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, status, stories
 
 app = typer.Typer(
     name="pathline",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("run")(replay.run)
+app.command("status")(status.status)
 app.command("show")(show.show)
 app.command("query")(ask.query)
 app.command("explain")(explain.explain)

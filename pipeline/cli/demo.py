@@ -51,7 +51,12 @@ def demo(
     dsn = f"chdb://{quote(str(folder / 'clickhouse'))}"
     # until_drained: at the end of the input no time passes, so what is still open stays open.
     settings = Settings(
-        input=(file,), clickhouse=dsn, state=folder / "state", until_drained=True, store_events=True
+        input=(file,),
+        clickhouse=dsn,
+        state=folder / "state",
+        until_drained=True,
+        store_events=True,
+        listen="none",
     )
     planned = plan(settings)
     with told(console):

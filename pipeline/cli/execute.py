@@ -15,8 +15,9 @@ from rich.console import Console
 from pipeline.cli.compiled import told
 from pipeline.cli.errors import WorkerRefused, is_mendable
 from pipeline.cli.progress import Progress, set_aside
+from pipeline.cli.watch import Watch, console_of
 from pipeline.run import Plan, dataflow, epoch
-from pipeline.runtime import launch, stop
+from pipeline.runtime import launch, meters, stop
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import unusable
 from pipeline.versions import rows
@@ -34,13 +35,19 @@ EXIT_FAILED: Final = 1
 
 def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
     """Runs to the end (or a clean stop); returns the exit code. Says where rows are if it `keeps` them."""
+    console = console_of(plan.settings, console)
+    watch = Watch(plan.settings, plan.state.path, console)
     try:
-        with stop.interrupting(), plan.state.locked() as lock:
+        with stop.interrupting(), plan.state.locked() as lock, watch:
             board = _prepare(plan, console)
             stop.on_signals()
             began = time.monotonic()
-            with Progress(board, plan.inputs.origins, console) as progress:
-                code = _several(plan, progress, lock) if plan.settings.workers > 1 else _one(plan, progress)
+            with watch.progress(board) as progress:
+                code = (
+                    _several(plan, progress, watch, lock)
+                    if plan.settings.workers > 1
+                    else _one(plan, progress)
+                )
             if code == 0:
                 _conclude(plan, board, console, time.monotonic() - began, keeps)
             return code
@@ -67,12 +74,13 @@ def _prepare(plan: Plan, console: Console) -> Board:
 
 
 def _one(plan: Plan, progress: Progress) -> int:
+    meters.begin(plan.state.path, 0)
     with _ticking(progress), launch.measured(plan.state.path / "steps-0.json"):
         launch.run_here(dataflow(plan), epoch(plan.settings), plan.state.recovery())
     return 0
 
 
-def _several(plan: Plan, progress: Progress, lock: int) -> int:
+def _several(plan: Plan, progress: Progress, beside: Watch, lock: int) -> int:
     def watch() -> bool:
         progress.tick()
         return stop.stopping()
@@ -85,10 +93,12 @@ def _several(plan: Plan, progress: Progress, lock: int) -> int:
         said = error.failure
         if said is not None and is_mendable(said.kind):
             raise WorkerRefused(said) from None
+        beside.failed(error)
         sys.stderr.write(said.trace if said is not None and said.is_cause else error.output)
         sys.stderr.write(f"{error}\n  hint: the same command goes on from the last snapshot\n")
         return EXIT_FAILED
     if not clean:
+        beside.failed(launch.RunFailed("the worker processes did not end in time and were killed", None, ""))
         sys.stderr.write(
             f"the worker processes did not end within {launch.STOP_SECONDS:.0f} s and were killed\n"
             f"  hint: the same command goes on from the last snapshot\n"

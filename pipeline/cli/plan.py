@@ -86,5 +86,6 @@ def _settings(settings: Settings, folder: Path) -> Settings:
         "workers": 1,
         "store_events": False,
         "active": (),
+        "listen": "none",
     }
     return settings.model_copy(update=own)

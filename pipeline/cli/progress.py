@@ -16,6 +16,7 @@ from rich.text import Text
 
 from pipeline.runtime.board import Board, Total
 from pipeline.runtime.intake import Origin
+from pipeline.runtime.log import EpochLines
 
 LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -61,6 +61,12 @@ def run(
     idle_after: Annotated[
         str | None, typer.Option(help="Silence after which time passes for a partition without records")
     ] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Where /healthz, /readyz and /metrics are served: HOST:PORT, or none")
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="Lines of the log: logfmt, json, or auto (logfmt without a terminal)")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file (default ./pathline.toml)")] = None,
 ) -> None:
     """Replay files to the end: sessions, transitions and counters into ClickHouse.
@@ -92,6 +98,8 @@ def run(
         "start": start,
         "group": group,
         "idle_after_ms": idle_after,
+        "listen": listen,
+        "log_format": log_format,
     }
     planned = plan(load_settings(flags, config))
     raise typer.Exit(execute(planned, Console(stderr=True)))

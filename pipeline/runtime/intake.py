@@ -18,11 +18,12 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from pipeline.core.admit.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
 from pipeline.core.snapshot import pack, unpack
+from pipeline.runtime import meters
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.incidents import lost_records
 from pipeline.runtime.lulls import Lull, Lulls
-from pipeline.runtime.steps import step
+from pipeline.runtime.steps import snapshot, step
 from pipeline.runtime.stop import stopping
 from pipeline.sources.blocks import NOTHING_YET, LiveReader, Reader
 from pipeline.sources.files import BadInput
@@ -158,6 +159,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         return sorted(cut for cut in both if cut[0] >= self._received)
 
     def next_batch(self) -> Iterable[Arrived]:
+        meters.input_moved()
         if self._finished or stopping():
             raise StopIteration
         self._wait = AHEAD_WAIT if self._must_wait() else None
@@ -179,6 +181,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             self._pass_cuts()
         self._epoch_bytes += block.bytes
         self._tell()
+        meters.rejected(admitted.rows.get("rejected_events"))
         return [self._arrived(admitted)]
 
     def _must_wait(self) -> bool:
@@ -218,21 +221,22 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + self._wait if self._wait else None
 
+    @snapshot("intake")
     def snapshot(self) -> bytes:
         self._epoch_bytes = 0
         if self._is_live(self._reader):
             self._reader.kept()
             self._lulls.snapshot(self._received)
-        with step("snapshot"):
-            return pack(
-                "intake",
-                {
-                    "reader": self._reader.dump(),
-                    "admit": self._admit.dump(),
-                    "closed": self._closed,
-                    "bytes": self._bytes,
-                },
-            )
+        meters.epoch(str(self._number))
+        return pack(
+            "intake",
+            {
+                "reader": self._reader.dump(),
+                "admit": self._admit.dump(),
+                "closed": self._closed,
+                "bytes": self._bytes,
+            },
+        )
 
     def close(self) -> None:
         self._reader.close()
@@ -273,6 +277,8 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             resting=0,
             lag=self._reader.lag if self._is_live(self._reader) else 0,
         )
+        source, watermark = self._admit.partition.source, int(self._admit.watermark)
+        meters.partition(source, self._number, totals.tolist(), watermark, idle=self._finished)
 
     def _freshness(self, admitted: Admitted) -> pa.RecordBatch:
         """One row per site of the block: outside the law, it tells the wall clock."""

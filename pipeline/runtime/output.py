@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from pipeline.runtime import failure
+from pipeline.runtime import failure, meters
 from pipeline.runtime.items import Fact
 from pipeline.runtime.placing import shard_of
 from pipeline.runtime.steps import step, wrote
@@ -57,18 +57,23 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
         self._batcher = Batcher(sink)
 
     def write_batch(self, values: list[Fact]) -> None:
+        meters.handed_over(self._batcher)
         with step("sink"):
             for fact in values:
                 self._batcher.add(fact.table, fact.rows)
+                if fact.table == "limits":
+                    meters.limits(fact.rows)
 
     def snapshot(self) -> None:
         with step("sink"):
             self._batcher.flush()
+        meters.acknowledged(self._batcher)
 
     def close(self) -> None:
         """Also called while bytewax falls, and an error then would make it abort without a word."""
         with suppress(Exception) if failure.noted() else step("sink"):
             self._batcher.flush()
+            meters.acknowledged(self._batcher)
             for table, counters in self._batcher.counters().items():
                 wrote(table, counters.rows)
             self._batcher.close()

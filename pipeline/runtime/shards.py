@@ -18,9 +18,10 @@ from pipeline.core.orders.orders import Orders
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted, Track
+from pipeline.runtime import meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
 from pipeline.runtime.placing import shard_key
-from pipeline.runtime.steps import step
+from pipeline.runtime.steps import snapshot, step
 
 TELL_EVERY = timedelta(seconds=1)
 """How old a row about an open session may be: in a replay a session changes many times a second, and each row
@@ -62,9 +63,9 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes
         ]
         return [*verdicts, *_limits(self._forgotten, self._orders.seen.evicted)], StatefulBatchLogic.RETAIN
 
+    @snapshot("orders")
     def snapshot(self) -> bytes:
-        with step("snapshot"):
-            return pack("orders", {"orders": self._orders.dump(), "watermark": self._watermark})
+        return pack("orders", {"orders": self._orders.dump(), "watermark": self._watermark})
 
 
 class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]):
@@ -154,12 +155,15 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
                 for table, rows in self._tables.rows(told, self._track.state.words)
             ]
 
+    @snapshot("track")
     def snapshot(self) -> bytes:
-        with step("snapshot"):
-            return pack(
-                "track",
-                {"track": self._track.dump(), "watermark": self._watermark, "decided": self._decided},
-            )
+        track = self._track
+        objects = sum(objects.open for objects in track.objects)
+        meters.kept_open(self._shard, track.state.open_sessions, objects, track.held_events)
+        return pack(
+            "track",
+            {"track": track.dump(), "watermark": self._watermark, "decided": self._decided},
+        )
 
 
 class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
@@ -182,9 +186,9 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
             out += _limits(self._forgotten, self._follow.evicted)
         return out, StatefulBatchLogic.RETAIN
 
+    @snapshot("follow")
     def snapshot(self) -> bytes:
-        with step("snapshot"):
-            return pack("follow", self._follow.dump())
+        return pack("follow", self._follow.dump())
 
 
 class CountLogic(StatefulBatchLogic["Counted | Tracked", Fact, bytes]):
@@ -202,6 +206,6 @@ class CountLogic(StatefulBatchLogic["Counted | Tracked", Fact, bytes]):
             rows = self._count.apply(increments, max(counted.watermark for counted in values))
         return ([Fact("funnel_minute", rows)] if rows is not None else []), StatefulBatchLogic.RETAIN
 
+    @snapshot("count")
     def snapshot(self) -> bytes:
-        with step("snapshot"):
-            return pack("count", self._count.dump())
+        return pack("count", self._count.dump())

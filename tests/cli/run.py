@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PATHLINE_")} | {
     "PYTHONPATH": str(ROOT),
     "COLUMNS": "100",
+    "PATHLINE_LISTEN": "none",  # tests run side by side
 }
 COMMAND = [sys.executable, "-c", "from pipeline.cli import main; main()"]
 

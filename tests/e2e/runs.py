@@ -83,7 +83,7 @@ class Running:
         whole = {key: value for key, value in os.environ.items() if not key.startswith("PATHLINE_")}
         self.popen = subprocess.Popen(
             [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
-            env={**whole, "PYTHONPATH": str(ROOT), "COLUMNS": "500", **env},
+            env={**whole, "PYTHONPATH": str(ROOT), "COLUMNS": "500", "PATHLINE_LISTEN": "none", **env},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
