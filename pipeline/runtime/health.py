@@ -9,10 +9,12 @@ there is nothing to read.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from threading import Thread
 from typing import Any, Final
 
@@ -149,13 +151,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True  # of a run that was just killed; not of one that lives
 
+    def server_bind(self) -> None:
+        """Without the base's look at DNS for the name of the host, which can take a long time to fail."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever asked has gone: nobody needs to know."""
 
 
 class _Server6(_Server):
-    import socket
-
     address_family = socket.AF_INET6
 
 
