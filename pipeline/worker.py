@@ -13,7 +13,7 @@ from pipeline.warm import warm
 
 def main() -> None:
     """Runs this process's part until the input ends, a stop is asked for, or something breaks."""
-    stop.on_signals()
+    stop.on_signals(second_forces=False)
     task = launch.receive_task()
     try:
         planned = plan(Settings(**task.settings))

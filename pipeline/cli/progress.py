@@ -17,6 +17,11 @@ from rich.text import Text
 from pipeline.runtime.board import Board, Total
 from pipeline.runtime.intake import Origin
 from pipeline.runtime.log import EpochLines
+from pipeline.runtime.stop import stopping
+
+STOPPING: Final = (
+    "stopping as soon as what was read is written; a second signal (Ctrl-C) does not wait for that"
+)
 
 LAG_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -34,6 +39,7 @@ class Progress:
         self._lines = lines
         self._started = time.monotonic()
         self._closed = False
+        self._said_stopping = False
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -48,6 +54,7 @@ class Progress:
         if self._closed:
             return
         self._closed = True
+        self._say_stopping()
         if self._live:
             self._live.update(self._line())
             self._live.stop()
@@ -56,9 +63,16 @@ class Progress:
             self._console.print(self._line(), soft_wrap=True)
 
     def tick(self) -> None:
+        self._say_stopping()
         if self._live:
             self._live.update(self._line())
         self._tell_epochs()
+
+    def _say_stopping(self) -> None:
+        """From here, not from where the signal is heard: there nothing may be written."""
+        if stopping() and not self._said_stopping:
+            self._said_stopping = True
+            self._console.print(STOPPING, soft_wrap=True, highlight=False)
 
     def _tell_epochs(self) -> None:
         if self._lines:

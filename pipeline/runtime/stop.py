@@ -34,9 +34,13 @@ def reset() -> None:
     _STOP.clear()
 
 
-def on_signals() -> None:
-    """From now on SIGTERM, SIGINT and SIGHUP ask for a stop; a second one ends the process the hard way."""
-    _handle(_ask)
+def on_signals(*, second_forces: bool = True) -> None:
+    """From now on SIGTERM, SIGINT and SIGHUP ask for a stop; a second one ends the process the hard way.
+
+    Not so in a worker: systemd and others signal every process of a group, and its starter does once more.
+    Who wants it gone at once ends the starter, and it goes with that.
+    """
+    _handle(_ask if second_forces else _stop_asked)
 
 
 @contextmanager
@@ -64,6 +68,10 @@ def _ask(number: int, frame: FrameType | None) -> None:
             sys.stderr.flush()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
+    stop()
+
+
+def _stop_asked(number: int, frame: FrameType | None) -> None:
     stop()
 
 

@@ -66,7 +66,7 @@ def lines(said: str, event: str) -> list[dict[str, str]]:
 def test_a_run_answers_for_all_its_processes(stream: Stream, tmp_path: Path, workers: int) -> None:
     port = free_port()
     where = place(stream, tmp_path, workers)
-    with where.in_the_middle(2_000, "--listen", f"127.0.0.1:{port}") as running:
+    with where.in_the_middle(300, "--listen", f"127.0.0.1:{port}") as running:
         until(lambda: get(port, "/readyz")[0] == 200, "the run to be ready")
         assert get(port, "/healthz")[0] == 200
         until(lambda: metric(port, "pathline_epochs_total") >= 3, "some epochs")
@@ -105,7 +105,7 @@ def test_a_run_answers_for_all_its_processes(stream: Stream, tmp_path: Path, wor
 def test_a_run_that_goes_on_counts_its_own(stream: Stream, tmp_path: Path) -> None:
     """Else Prometheus would take what was read before for new."""
     where = place(stream, tmp_path)
-    with where.in_the_middle(3_000) as running:
+    with where.in_the_middle(600) as running:
         running.signal(signal.SIGTERM)
         running.ended().clean()
     before = where.received()
