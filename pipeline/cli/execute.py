@@ -42,7 +42,7 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
             board = _prepare(plan, console)
             stop.on_signals()
             began = time.monotonic()
-            with watch.progress(board) as progress:
+            with watch.progress(board, plan.inputs.origins) as progress:
                 code = (
                     _several(plan, progress, watch, lock)
                     if plan.settings.workers > 1

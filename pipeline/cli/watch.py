@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -17,6 +18,7 @@ from pipeline.runtime import log, stop
 from pipeline.runtime.board import Board
 from pipeline.runtime.exposition import Exposition
 from pipeline.runtime.health import LISTENER_DEFAULT, BadListener, Server, address
+from pipeline.runtime.intake import Origin
 from pipeline.runtime.launch import RunFailed
 from pipeline.runtime.numbers import clear
 from pipeline.runtime.record import LastError, Record, Run
@@ -85,10 +87,10 @@ class Watch:
         if self._log:
             self._log.info("end", how=how, seconds=round(time.time() - self._run.started_at, 1))
 
-    def progress(self, board: Board) -> Progress:
+    def progress(self, board: Board, origins: Sequence[Origin]) -> Progress:
         """How far the run is, for people and in the log."""
         lines = log.EpochLines(self._log, self._exposition) if self._log else None
-        return Progress(board, self._settings.input, self._console, lines)
+        return Progress(board, origins, self._console, lines)
 
     def failed(self, error: BaseException) -> None:
         """Keeps what the run failed of: the first time, for what follows comes of it."""
