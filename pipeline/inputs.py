@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.core.decode.decoder import Decoder
+from pipeline.runtime import members
 from pipeline.runtime.deployment import StateFolder
 from pipeline.runtime.intake import Origin
 from pipeline.settings import Settings
+from pipeline.sources import quarantine
 from pipeline.sources.blocks import LiveReader, Reader
 from pipeline.sources.files import UnknownFileType, is_lines, open_reader
 from pipeline.sources.kafka.consumer import Brokers
@@ -28,7 +30,14 @@ from pipeline.sources.kafka.reader import KafkaReader
 
 
 def problems_of_input(settings: Settings) -> list[str]:
-    """All that is wrong with what the settings name to read."""
+    """All that is wrong with what the settings name to read, and with who reads it."""
+    members_ = members.problems(
+        settings.process_id, settings.addresses, settings.workers, settings.clickhouse
+    )
+    return [*_problems_of_what(settings), *members_]
+
+
+def _problems_of_what(settings: Settings) -> list[str]:
     if not settings.input:
         return ["--input: nothing to read\n  hint: name the files: --input FILE, again for more"]
     kafka = [name for name in settings.input if is_kafka(name)]
@@ -64,6 +73,9 @@ def _problems_of_files(settings: Settings) -> Iterator[str]:
         yield f"--input: {path} is given twice\n  hint: every file is a partition of its own: name it once"
     if settings.until_drained and settings.sort:
         yield "--until-drained: not together with --sort\n  hint: a file that still grows cannot be sorted"
+    yield from quarantine.problems(
+        settings.quarantine, [(path.name, number) for number, path in enumerate(files)]
+    )
 
 
 def _problems_of_file(path: Path) -> Iterator[str]:

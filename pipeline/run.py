@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 from pipeline.core.admit.admit import Admission, Admit, Partition
 from pipeline.core.admit.unknown import names_asked_for
 from pipeline.core.count.count import Count
-from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.decode.aside import AsideDecoder
+from pipeline.core.decode.decoder import TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow
@@ -33,6 +34,7 @@ from pipeline.runtime.intake import Idle, Intake
 from pipeline.runtime.items import Time
 from pipeline.runtime.output import Output
 from pipeline.settings import BadSettings, Settings
+from pipeline.sources import quarantine
 from pipeline.sources.blocks import LiveReader, Reader
 from pipeline.sources.kafka.place import is_kafka, parse_place
 from pipeline.versions import active_versions
@@ -188,7 +190,9 @@ def parts(plan: Plan) -> Parts:
         orders=Orders if plan.waits_for_orders else None,
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
-        output=Output(_sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.workers),
+        output=Output(
+            _sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.processes
+        ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
     )
 
@@ -223,7 +227,10 @@ def _intake(plan: Plan) -> Intake:
     bounds = TimeBounds(FOREVER_MS if inputs.place else plan.state.as_of_ms)
 
     def reader(number: int) -> Reader | LiveReader:
-        return inputs.open(number, Decoder(plan.mapping, needed, bounds, kept))
+        decoder, origin = AsideDecoder(plan.mapping, needed, bounds, kept), inputs.origins[number]
+        own = inputs.open(number, decoder)
+        named = quarantine.positions_of(plan.state.path, origin.source, origin.number)
+        return quarantine.QuarantineReader(own, decoder, named) if len(named) else own
 
     def admit(number: int) -> Admit:
         origin, lane = inputs.origins[number], number if plan.lanes_per_partition else 0

@@ -17,6 +17,8 @@ ENV_PREFIX: Final = "PATHLINE_"
 CONFIG_FILE: Final = "pathline.toml"
 SECOND_MS: Final = 1000
 DAY_MS: Final = 86_400_000
+RESTARTS_MAX: Final = 10
+LISTS: Final = ("input", "journey", "active", "addresses", "quarantine")
 
 
 class BadSettings(Exception):  # noqa: N818  the word that users read
@@ -49,6 +51,16 @@ class Settings(BaseModel):
     clickhouse: str = Field("chdb://pathline-data/clickhouse", description="where rows go (DSN)")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
+    process_id: int | None = Field(None, ge=0, description="which of the addresses this process has, from 0")
+    addresses: tuple[str, ...] = Field(
+        (), description="host:port of every process, where several machines run"
+    )
+    restarts_max: int | None = Field(
+        None, ge=0, le=1000, description="restarts without progress before a run gives up; 0 for none"
+    )
+    quarantine: tuple[str, ...] = Field(
+        (), description="records to set aside unread, each as source:partition:position"
+    )
     shards: int = Field(8, ge=1, le=1024, description="parts of the state; fixed when a deployment begins")
     sort: bool = Field(False, description="read each file in order of event time")
     until_drained: bool = Field(False, description="stop at the end of the input without closing anything")
@@ -100,6 +112,19 @@ class Settings(BaseModel):
                 raise ValueError(f"{value!r} is no duration; write it like 500ms, 10s, 30m, 24h or 7d")
             return ms
         return value
+
+    @property
+    def processes(self) -> int:
+        """Of the whole run, on all machines."""
+        return len(self.addresses) or self.workers
+
+    @property
+    def restarts(self) -> int:
+        """How often in vain. By default a single process runs as it was called: it has no one to watch it."""
+        if self.restarts_max is not None:
+            return self.restarts_max
+        is_live = any(name.startswith("kafka://") for name in self.input) and not self.until_drained
+        return RESTARTS_MAX if self.processes > 1 or is_live else 0
 
     def shown(self) -> dict[str, Any]:
         """The settings for people and logs: secrets masked."""
@@ -159,7 +184,7 @@ def _from_environment() -> list[tuple[str, Any, str]]:
         name = _known(key.removeprefix(ENV_PREFIX))
         if name not in Settings.model_fields:
             continue  # PATHLINE_DATA and the like are not settings of a run
-        value: Any = tuple(text.split(",")) if name in ("input", "journey", "active") else text
+        value: Any = tuple(text.split(",")) if name in LISTS else text
         out.append((name, value, key))
     return out
 

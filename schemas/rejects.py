@@ -25,3 +25,4 @@ class RejectReason(StrEnum):
     NO_VISITOR = "no_visitor"
     NO_TIME = "no_time"
     ABSURD_TIME = "absurd_time"
+    QUARANTINED = "quarantined"  # by somebody, by name: it was not looked at

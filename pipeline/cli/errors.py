@@ -9,8 +9,9 @@ from rich.console import Console
 from pipeline.core.admit.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
 from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
-from pipeline.runtime.failure import Failure
+from pipeline.runtime.failure import WEATHER, Failure
 from pipeline.runtime.intake import GrownAfterEnd
+from pipeline.runtime.supervise import CrashLoop
 from pipeline.settings import BadSettings
 from pipeline.sources.files import BadInput, UnknownFileType
 from pipeline.sources.kafka.partitions import Unreachable
@@ -48,6 +49,7 @@ MENDABLE: Final = (
     QueryRefused,
     TooManyRejects,
     StateMismatch,
+    CrashLoop,
     WorkerRefused,
 )
 
@@ -59,6 +61,11 @@ HINTS: Final = {
 }
 
 EXIT_MENDABLE: Final = 2
+
+
+def is_final(kind: str) -> bool:
+    """Whether somebody must mend something first: no restart will help."""
+    return is_mendable(kind) and kind not in WEATHER
 
 
 def is_mendable(kind: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,13 +12,14 @@ from typing import Final
 from rich.console import Console
 
 from pipeline.cli.compiled import told
-from pipeline.cli.errors import WorkerRefused, is_mendable
 from pipeline.cli.progress import Progress, set_aside
+from pipeline.cli.supervised import supervised
 from pipeline.cli.watch import Watch, console_of
 from pipeline.run import Plan, dataflow, epoch
-from pipeline.runtime import launch, meters, stop
-from pipeline.runtime.board import Board
+from pipeline.runtime import launch, members, meters, stop
+from pipeline.runtime.board import COLUMNS, Board
 from pipeline.runtime.deployment import unusable
+from pipeline.sources import quarantine
 from pipeline.versions import rows
 from pipeline.warm import warm
 from sinks.base import mask_dsn
@@ -30,24 +30,22 @@ LATE_SHARE_HINT: Final = 0.01
 
 TICK_SECONDS: Final = 0.25
 
-EXIT_FAILED: Final = 1
-
 
 def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
     """Runs to the end (or a clean stop); returns the exit code. Says where rows are if it `keeps` them."""
     console = console_of(plan.settings, console)
     watch = Watch(plan.settings, plan.state.path, console)
     try:
-        with stop.interrupting(), plan.state.locked() as lock, watch:
+        with stop.interrupting(), _held(plan) as held, watch:
             board = _prepare(plan, console)
             stop.on_signals()
             began = time.monotonic()
             with watch.progress(board, plan.inputs.origins) as progress:
-                code = (
-                    _several(plan, progress, watch, lock)
-                    if plan.settings.workers > 1
-                    else _one(plan, progress)
-                )
+                several = plan.settings.processes > 1 or plan.settings.restarts > 0
+                if several:
+                    code = supervised(plan, board, progress, watch, held, console)
+                else:
+                    code = _one(plan, progress)
             if code == 0:
                 _conclude(plan, board, console, time.monotonic() - began, keeps)
             return code
@@ -56,11 +54,27 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
         return 0
 
 
+@contextmanager
+def _held(plan: Plan) -> Iterator[tuple[int, ...]]:
+    """The state folder, for this run alone: the descriptors that hold it."""
+    if plan.settings.process_id is not None:
+        with members.joined(plan.state, plan.settings.process_id) as descriptors:
+            yield descriptors
+        return
+    with plan.state.locked() as descriptor:
+        yield (descriptor,)
+
+
 def _prepare(plan: Plan, console: Console) -> Board:
-    """What can fail, or take long, comes before the first record is read: a wrong DSN must not cost a run."""
+    """What can fail, or take long, comes before the first record is read: a wrong DSN must not cost a run.
+    Where several machines run, the first does what is to be done once.
+    """
+    if plan.settings.process_id:
+        return _prepared_elsewhere(plan, console)
     try:
         plan.inputs.begin()
         board = Board.create(plan.state.board, len(plan.inputs.origins))
+        quarantine.keep(plan.state.path, plan.settings.quarantine)
     except OSError as error:
         raise unusable(plan.state.path, error) from None
     plan.state.check()
@@ -73,37 +87,18 @@ def _prepare(plan: Plan, console: Console) -> Board:
     return board
 
 
+def _prepared_elsewhere(plan: Plan, console: Console) -> Board:
+    partitions = len(plan.inputs.origins)
+    members.await_board(plan.state.board, plan.settings.process_id, partitions * len(COLUMNS) * 8)
+    with told(console):
+        warm(plan.journeys, stores_events=plan.settings.store_events)
+    return Board.open(plan.state.board, partitions)
+
+
 def _one(plan: Plan, progress: Progress) -> int:
     meters.begin(plan.state.path, 0)
     with _ticking(progress), launch.measured(plan.state.path / "steps-0.json"):
         launch.run_here(dataflow(plan), epoch(plan.settings), plan.state.recovery())
-    return 0
-
-
-def _several(plan: Plan, progress: Progress, beside: Watch, lock: int) -> int:
-    def watch() -> bool:
-        progress.tick()
-        return stop.stopping()
-
-    settings = plan.settings
-    try:
-        clean = launch.run_processes(settings.workers, settings.model_dump(mode="json"), watch, (lock,))
-    except launch.RunFailed as error:
-        progress.close()
-        said = error.failure
-        if said is not None and is_mendable(said.kind):
-            raise WorkerRefused(said) from None
-        beside.failed(error)
-        sys.stderr.write(said.trace if said is not None and said.is_cause else error.output)
-        sys.stderr.write(f"{error}\n  hint: the same command goes on from the last snapshot\n")
-        return EXIT_FAILED
-    if not clean:
-        beside.failed(launch.RunFailed("the worker processes did not end in time and were killed", None, ""))
-        sys.stderr.write(
-            f"the worker processes did not end within {launch.STOP_SECONDS:.0f} s and were killed\n"
-            f"  hint: the same command goes on from the last snapshot\n"
-        )
-        return EXIT_FAILED
     return 0
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline.cli.execute import execute
 from pipeline.run import plan
+from pipeline.runtime import members
 from pipeline.settings import load_settings
 
 
@@ -28,6 +29,20 @@ def run(
     clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
+    process_id: Annotated[
+        int | None, typer.Option(help="Which of the addresses this process has, from 0")
+    ] = None,
+    addresses: Annotated[
+        str | None, typer.Option(help="Where several machines run: host:port of every process, with commas")
+    ] = None,
+    restarts_max: Annotated[
+        int | None,
+        typer.Option(help="Restarts in vain before giving up (default: 10 of several processes, 0 of one)"),
+    ] = None,
+    quarantine: Annotated[
+        list[str] | None,
+        typer.Option(help="Record to set aside unread, as SOURCE:PARTITION:POSITION; repeat for more"),
+    ] = None,
     shards: Annotated[int | None, typer.Option(help="Parts of the state")] = None,
     sort: Annotated[bool, typer.Option("--sort", help="Read each file in order of event time")] = False,
     until_drained: Annotated[
@@ -81,6 +96,10 @@ def run(
         "clickhouse": clickhouse,
         "state": state,
         "workers": workers,
+        "process_id": process_id,
+        "addresses": tuple(addresses.split(",")) if addresses else None,
+        "restarts_max": restarts_max,
+        "quarantine": tuple(quarantine or ()),
         "shards": shards,
         "sort": sort or None,
         "until_drained": until_drained or None,
@@ -101,5 +120,6 @@ def run(
         "listen": listen,
         "log_format": log_format,
     }
-    planned = plan(load_settings(flags, config))
-    raise typer.Exit(execute(planned, Console(stderr=True)))
+    settings = load_settings(flags, config)
+    members.await_first(settings.state, settings.process_id)
+    raise typer.Exit(execute(plan(settings), Console(stderr=True)))

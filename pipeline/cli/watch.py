@@ -19,7 +19,7 @@ from pipeline.runtime.board import Board
 from pipeline.runtime.exposition import Exposition
 from pipeline.runtime.health import LISTENER_DEFAULT, BadListener, Server, address
 from pipeline.runtime.intake import Origin
-from pipeline.runtime.launch import RunFailed
+from pipeline.runtime.processes import RunFailed
 from pipeline.runtime.numbers import clear
 from pipeline.runtime.record import LastError, Record, Run
 from pipeline.settings import BadSettings, Settings
@@ -52,7 +52,8 @@ class Watch:
         self._failed: LastError | None = None
 
     def __enter__(self) -> Watch:
-        clear(self._record.numbers)
+        if not self._settings.process_id:  # of several machines the first looks after the folder
+            clear(self._record.numbers)
         self._server = self._serve()
         settings = self._settings
         self._run = Run(

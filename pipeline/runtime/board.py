@@ -75,6 +75,11 @@ class Board:
     def open(cls, path: Path, partitions: int) -> Board:
         return cls(path, partitions)
 
+    def clear(self) -> None:
+        """As when it was created: a run begins again, and nothing on the board is true of it yet."""
+        self._cells[:] = 0
+        self._cells[:, _WATERMARK] = NOT_STARTED
+
     def put(self, partition: int, **values: int) -> None:
         """Writes some columns of one partition."""
         for name, value in values.items():

@@ -9,19 +9,28 @@ from __future__ import annotations
 import json
 import traceback
 from dataclasses import asdict, dataclass
+from typing import Final
 
-_FIRST: list[BaseException] = []
+WEATHER: Final = frozenset({"SinkUnavailable"})
+"""Errors, by the names of their classes, that pass without anybody mending anything: worth another try."""
+
+_FIRST: list[tuple[BaseException, str]] = []
 
 
-def note(error: BaseException) -> None:
-    """Keeps the first error of a run: the others follow from it."""
+def note(error: BaseException, step: str = "") -> None:
+    """Keeps the first error of a run, and the step that had it: the others follow from it."""
     if not _FIRST:
-        _FIRST.append(error)
+        _FIRST.append((error, step))
 
 
 def noted() -> BaseException | None:
     """The first error of the run, if a step had one."""
-    return _FIRST[0] if _FIRST else None
+    return _FIRST[0][0] if _FIRST else None
+
+
+def noted_step() -> str:
+    """The step that had the first error, or nothing."""
+    return _FIRST[0][1] if _FIRST else ""
 
 
 def forget() -> None:
@@ -38,12 +47,18 @@ class Failure:
     hint: str
     trace: str
     is_cause: bool  # a step of ours had it; else it may be the death of another process as seen from here
+    step: str = ""
+
+    @property
+    def is_weather(self) -> bool:
+        return self.kind in WEATHER
 
     @classmethod
     def of(cls, error: BaseException, *, is_cause: bool) -> Failure:
         message = str(getattr(error, "message", error))
         trace = "".join(traceback.format_exception(error))
-        return cls(type(error).__name__, message, str(getattr(error, "hint", "")), trace, is_cause)
+        hint = str(getattr(error, "hint", ""))
+        return cls(type(error).__name__, message, hint, trace, is_cause, noted_step())
 
     def dump(self) -> str:
         """As a line of text."""

@@ -18,7 +18,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from pipeline.core.admit.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
 from pipeline.core.snapshot import pack, unpack
-from pipeline.runtime import meters
+from pipeline.runtime import meters, underway
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.incidents import lost_records
@@ -36,6 +36,8 @@ the time that a block takes."""
 
 NOTHING_WAIT: Final = timedelta(milliseconds=5)
 """How long a live partition without records waits before it looks again."""
+
+NO_RECORDS: Final = np.zeros(0, np.int64)
 
 LULL_STEP_MS: Final = 2_000
 """Time passes for a silent partition in steps of so much: each is written down durably."""
@@ -145,6 +147,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         self._cuts = self._all_cuts()
         self._pass_cuts()
         intake.board.put(number, received_before=self._received)
+        self._turn = underway.turn(number, self._received)
         self._tell()
 
     @property
@@ -160,19 +163,30 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
 
     def next_batch(self) -> Iterable[Arrived]:
         meters.input_moved()
-        if self._finished or stopping():
+        if stopping():
+            raise StopIteration
+        self._wait = None if self._turn.comes() else AHEAD_WAIT
+        if self._wait:
+            return []
+        if self._finished:
+            self._turn.leave()
             raise StopIteration
         self._wait = AHEAD_WAIT if self._must_wait() else None
         if self._wait:
+            self._turn.skip()
             return []
         self._block_began_ms = self._admit.watermark
+        self._turn.begin(self._received, self._reader)
         with step("read · decode"):
-            block = self._reader.read(self._rows_max())
+            block = self._reader.read(min(self._rows_max(), self._turn.rows_max))
         if block is None:
+            self._turn.ends()
             return [self._last_word()]
         if block is NOTHING_YET:
+            self._turn.took(NO_RECORDS)
             self._wait = NOTHING_WAIT
             return self._rest()
+        self._turn.took(block.position)
         with step("admit"):
             if self._closed:
                 raise GrownAfterEnd(self._origin.shown)
@@ -224,6 +238,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     @snapshot("intake")
     def snapshot(self) -> bytes:
         self._epoch_bytes = 0
+        self._turn.epoch_over()
         if self._is_live(self._reader):
             self._reader.kept()
             self._lulls.snapshot(self._received)

@@ -30,7 +30,7 @@ def step(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        failure.note(error)
+        failure.note(error, name)
         raise
     finally:
         _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before

@@ -72,6 +72,11 @@ class JsonLinesReader:
         """Of the file as it lies on the disk, so that it compares with its size."""
         return self._offset if self._file is self._plain else self._plain.tell()
 
+    @property
+    def next_position(self) -> int:
+        """Of the record that comes next."""
+        return self._line
+
     def read(self, rows_max: int) -> Block | None:
         while self._begin >= self._end:
             if self._done:

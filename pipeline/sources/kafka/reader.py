@@ -56,6 +56,11 @@ class KafkaReader:
         return self._offset
 
     @property
+    def next_position(self) -> int:
+        """The same: records may be missing from there on, none is before it."""
+        return self._offset
+
+    @property
     def lag(self) -> int:
         return max(0, self._pending.end_offset - self._offset) if self._pending else 0
 
