@@ -98,8 +98,8 @@ class Search:
         spot = underway.alone
         if spot is None:
             return None  # it died between two blocks
-        if narrow.rows == 1 or (spot.first == spot.last != UNKNOWN):
-            return spot
+        if narrow.rows == 1 or spot.is_one_record:
+            return spot.of_one()
         self.narrow = self._narrower(narrow.rows, underway)
         return None
 
@@ -171,7 +171,7 @@ class Supervisor:
         wait = found = None
         if said is None or not self.is_final(said.kind):
             wait = self._patience.after_death(progressed=progressed)
-            if self.narrows and wait is not None and not (said is not None and said.is_weather):
+            if self.narrows and not (said is not None and said.is_weather):
                 found = self._search.after_death(underway, progressed=progressed)
         if found is not None:
             wait = None
@@ -203,7 +203,7 @@ class Supervisor:
     def _tell(self, died: RunFailed, wait: float) -> None:
         said, narrow = died.failure, self._search.narrow
         cause = f" ({said.kind}: {_first_line(said.message)})" if said and said.is_cause else ""
-        how = f", {narrow.rows:,} records at a time" if narrow else ""
+        how = f", {narrow.rows:,} record{'s' * (narrow.rows > 1)} at a time" if narrow else ""
         self.tell(
             f"worker process {died.process} {died.how}{cause}: "
             f"all start again from the last snapshot in {wait:.1f} s{how}"
@@ -221,11 +221,10 @@ class Supervisor:
                 f"the run fails each time when {source} comes to its end{where}: {what}",
                 f"no record can be set aside for that; {trace}",
             )
-        if spot.first == UNKNOWN or spot.first != spot.last:
-            records = (
-                f"record number {spot.received + 1:,}" if spot.first == UNKNOWN
-                else f"the records {spot.first} to {spot.last}"
-            )  # fmt: skip
+        if not spot.is_one_record:
+            records = f"the records {spot.first} to {spot.last}"
+            if spot.first == UNKNOWN:
+                records = f"record number {spot.received + 1:,}"
             return CrashLoop(
                 f"the run fails each time on {records} of {source}{where}: {what}",
                 f"this kind of input cannot be taken apart further; {trace}",

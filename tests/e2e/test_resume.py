@@ -123,7 +123,7 @@ def kill_starter(place: Place, records: int) -> None:
 
 
 def kill_worker(place: Place, records: int) -> None:
-    with place.in_the_middle(records) as running:
+    with place.in_the_middle(records, "--restarts-max", "0") as running:
         members = running.workers()
         os.kill(random.choice(members), signal.SIGKILL)
         ended = running.ended()
