@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import bytewax.operators as op
 import numpy as np
@@ -50,6 +51,7 @@ class Parts:
     count: Callable[[int], Count]
     output: Output
     stored: StoredEvents | None  # None: events are not kept
+    segments: Path | None = None  # where large states are logged; None: every snapshot holds them whole
 
 
 def build(parts: Parts) -> Dataflow:
@@ -95,7 +97,9 @@ def build(parts: Parts) -> Dataflow:
     orders = parts.orders
     if orders is not None:
         claims_ = op.map("claims", events, claimed)
-        decided = op.stateful_batch("orders", claims_, lambda state: OrdersLogic(orders(), parts.time, state))
+        decided = op.stateful_batch(
+            "orders", claims_, lambda state: OrdersLogic(orders(), parts.time, state, parts.segments)
+        )
         verdicts = op.filter_map(
             "verdicts", decided, lambda item: None if isinstance(item[1], Fact) else item[1]
         )
@@ -103,7 +107,9 @@ def build(parts: Parts) -> Dataflow:
     tracked = op.stateful_batch(
         "track",
         shards,
-        lambda state: TrackLogic(parts.track(), parts.tables, parts.time, orders is not None, state),
+        lambda state: TrackLogic(
+            parts.track(), parts.tables, parts.time, orders is not None, state, parts.segments
+        ),
     )
     happened = op.filter("happened", tracked, lambda item: isinstance(item[1], Tracked))
     counted, follow = happened, parts.follow

@@ -194,6 +194,7 @@ def parts(plan: Plan) -> Parts:
             _sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.processes
         ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
+        segments=plan.state.segments,
     )
 
 

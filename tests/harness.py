@@ -66,16 +66,17 @@ class Way:
     """How the records are read, which must not matter.
 
     `batches` are (partition, number of records), in an order; None: each partition at once. Every `apart`-th
-    batch the shards get what was read since. After every `told`-th they
-    tell of the sessions that are open. Before the batches in `restarts` everything stateful is dumped, thrown
-    away and loaded. Before batch `crash` all is lost since the last of these (or the start), but for the rows
-    that were written, and what is left is read in pieces of `then`.
+    batch the shards get what was read since. After every `told`-th they tell of the sessions that are open.
+    Before the batches in `saves` everything stateful is dumped, before those in `restarts` also thrown away and
+    loaded. Before batch `crash` all is lost since the last of these (or the start), but for the rows that were
+    written, and what is left is read in pieces of `then`.
     """
 
     batches: Sequence[tuple[int, int]] | None = None
     shards: int = 1
     apart: int = 1
     told: int = 1
+    saves: Collection[int] = ()
     restarts: Collection[int] = ()
     crash: int | None = None
     then: int = 1
@@ -256,7 +257,7 @@ class Core:
 
     def load(self, saved: list[bytes]) -> None:
         """Everything anew, from these bytes. The rows that were written stay."""
-        fresh = Core(self.lines, self.journeys, self.settings, self.way)
+        fresh = type(self)(self.lines, self.journeys, self.settings, self.way)
         self.done = unpack("done", saved[0])["done"]
         for step, dumped in zip(fresh.steps(), saved[1:], strict=True):
             step.load(unpack("step", dumped))
@@ -274,9 +275,10 @@ def run_core(
     journeys: Sequence[Journey],
     settings: Settings = DEFAULTS,
     way: Way = PLAIN,
+    make: type[Core] = Core,
 ) -> Rows:
     """The final rows of the core for the records of each partition in its order, read in this way."""
-    return rows_of(drive(partitions, journeys, settings, way))
+    return rows_of(drive(partitions, journeys, settings, way, make))
 
 
 def drive(
@@ -284,15 +286,17 @@ def drive(
     journeys: Sequence[Journey],
     settings: Settings = DEFAULTS,
     way: Way = PLAIN,
+    make: type[Core] = Core,
 ) -> Core:
     """The core at the end of the records."""
     lines = [[line(record, number) for number, record in enumerate(own)] for own in partitions]
-    core = Core(lines, journeys, settings, way)
+    core = make(lines, journeys, settings, way)
     saved = core.save()
     batches = way.batches if way.batches is not None else [*enumerate(map(len, lines))]
     for step, (partition, size) in enumerate(batches, start=1):
-        if step in way.restarts:
+        if step in way.saves or step in way.restarts:
             saved = core.save()
+        if step in way.restarts:
             core.load(saved)
         if step == way.crash:
             core.load(saved)

@@ -19,6 +19,8 @@ from pipeline.runtime.supervise import CrashLoop, Supervisor
 from pipeline.runtime.underway import Narrow
 
 EXIT_FAILED: Final = 1
+
+
 class NotStopped(Exception):  # noqa: N818  the word that users read
     """A stop was asked for and had to be made the hard way."""
 

@@ -19,8 +19,8 @@ from pipeline.runtime.board import Board
 from pipeline.runtime.exposition import Exposition
 from pipeline.runtime.health import LISTENER_DEFAULT, BadListener, Server, address
 from pipeline.runtime.intake import Origin
-from pipeline.runtime.processes import RunFailed
 from pipeline.runtime.numbers import clear
+from pipeline.runtime.processes import RunFailed
 from pipeline.runtime.record import LastError, Record, Run
 from pipeline.settings import BadSettings, Settings
 from sinks.base import mask_dsn, mask_text

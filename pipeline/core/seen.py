@@ -64,6 +64,20 @@ def _rebuild(old, new, floor):  # type: ignore[no-untyped-def]
     return used
 
 
+@njit(cache=True, nogil=True)
+def _put(entries, ids):  # type: ignore[no-untyped-def]
+    """Puts ids into a set that has room for them; of one and the same the last stays. How many are new."""
+    mask = np.uint64(entries.shape[0] - 1)
+    new = 0
+    for k in range(ids.shape[0]):
+        slot = np.int64(ids[k].id & mask)
+        while entries[slot].id != 0 and entries[slot].id != ids[k].id:
+            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+        new += entries[slot].id == 0
+        entries[slot] = ids[k]
+    return new
+
+
 @dataclass
 class Seen:
     """The set. `window_ms` is how long an id lives after its event; `ids_max` bounds memory."""
@@ -72,6 +86,9 @@ class Seen:
     ids_max: int
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(1024, ENTRY))
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.array([LONG_AGO, 0, 0, LONG_AGO], np.int64))
+
+    moved: bool = False
+    """Whether ids lie elsewhere than when `slice` was last asked for the first."""
 
     @property
     def evicted(self) -> int:
@@ -94,6 +111,7 @@ class Seen:
         fresh = np.zeros(size, ENTRY)
         self.sizes[USED] = _rebuild(self.entries, fresh, self.sizes[FLOOR])
         self.entries = fresh
+        self.moved = True
 
     def forget(self, now: int) -> None:
         """No look-up before `now` will follow. Changes no answer."""
@@ -125,16 +143,28 @@ class Seen:
 
     def dump(self) -> dict[str, Any]:
         """State for a snapshot: the live ids alone."""
-        alive = (self.entries["id"] != 0) & (self.entries["at"] >= self.sizes[FLOOR])
-        return {"ids": self.entries[alive], "sizes": self.sizes}
+        return {"ids": self.slice(0, len(self.entries)), "sizes": self.sizes}
+
+    def slice(self, first: int, stop: int) -> NDArray[np.void]:
+        """The live ids in some places of the table. Those of all places, asked for one after the other while
+        ids are added but none is `moved`, and those that were added meanwhile: that is the set.
+        """
+        if first == 0:
+            self.moved = False
+        entries = self.entries[first:stop]
+        alive: NDArray[np.void] = entries[(entries["id"] != 0) & (entries["at"] >= self.sizes[FLOOR])]
+        return alive
+
+    def add(self, ids: NDArray[np.void]) -> None:
+        """Takes in ids that another set held."""
+        self.reserve(len(ids))
+        self.sizes[USED] += _put(self.entries, ids)
 
     @classmethod
     def load(cls, window_ms: int, ids_max: int, state: dict[str, Any]) -> Seen:
         """The set that `dump` wrote."""
         seen = cls(window_ms, ids_max)
-        ids = state["ids"]
         seen.sizes = np.array(state["sizes"])
         seen.sizes[USED] = 0
-        seen.reserve(len(ids))
-        seen.sizes[USED] = _rebuild(ids, seen.entries, np.iinfo(np.int64).min)
+        seen.add(state["ids"])
         return seen

@@ -83,6 +83,10 @@ class StateFolder:
     def cuts(self) -> Cuts:
         return Cuts(self.path / "cuts.jsonl")
 
+    @property
+    def segments(self) -> Path:
+        return self.path / "segments"
+
     def recovery(self) -> RecoveryConfig:
         return RecoveryConfig(str(self.path / "recovery"))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from bytewax.operators import StatefulBatchLogic
@@ -15,12 +17,13 @@ from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
 from pipeline.core.limits import Hits
 from pipeline.core.orders.orders import Orders
-from pipeline.core.snapshot import pack, unpack
+from pipeline.core.snapshot import StateMismatch, pack, unpack
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted, Track
 from pipeline.runtime import meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
 from pipeline.runtime.placing import shard_key
+from pipeline.runtime.segments import Changing, SegmentLog, name_of
 from pipeline.runtime.steps import snapshot, step
 
 TELL_EVERY = timedelta(seconds=1)
@@ -35,18 +38,65 @@ def _limits(hits: Hits, count: int) -> list[Fact]:
     return [Fact("limits", rows)] if rows is not None else []
 
 
+class Logged(Changing, Protocol):
+    """A state that can be kept in a log, or whole."""
+
+    def dump(self) -> dict[str, Any]:
+        """All of it: `frames` and `rest`."""
+
+    def rest(self) -> dict[str, Any]:
+        """All but what `changes` tells of."""
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        """Goes on from `rest` and all `frames`."""
+
+
+class Kept:
+    """How the state of a step is kept: packed whole in its snapshots, or, where it is large and there is a
+    folder for `segments`, in a log that they point to.
+    """
+
+    def __init__(self, kind: str, segments: Path | None) -> None:
+        self._kind, self._segments = kind, segments
+        self._log: SegmentLog | None = None
+
+    def load(self, snapshot: bytes, state: Logged) -> dict[str, Any]:
+        """Loads `state`; what was kept beside it. Raises StateMismatch or StateUnusable."""
+        with step("snapshot"):
+            kept = unpack(self._kind, snapshot)
+            frames, pointer = kept["frames"], kept["pointer"]
+            if pointer is not None:
+                if self._segments is None:
+                    raise StateMismatch("a snapshot points to segments, and there is no folder of them")
+                self._log = SegmentLog(self._segments, name_of(pointer), pointer)
+                frames = self._log.frames()
+            state.load({"rest": kept["rest"], "frames": frames})
+            beside: dict[str, Any] = kept["beside"]
+            return beside
+
+    def dump(self, state: Logged, name: str, beside: dict[str, Any]) -> bytes:
+        """The snapshot; `name` is that of the log, if there must be one."""
+        if self._log is None and self._segments is not None:
+            self._log = SegmentLog(self._segments, name)
+        pointer = self._log.write(state) if self._log is not None else None
+        whole = state.dump() if pointer is None else {"frames": None, "rest": state.rest()}
+        return pack(self._kind, {**whole, "pointer": pointer, "beside": beside})
+
+
 class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes]):
     """The step `orders`: one for all, because its time is that of all partitions."""
 
-    def __init__(self, orders: Orders, time: Time, resume_state: bytes | None) -> None:
+    def __init__(
+        self, orders: Orders, time: Time, resume_state: bytes | None, segments: Path | None = None
+    ) -> None:
         self._orders = orders
+        self._kept = Kept("orders", segments)
         self._forgotten = Hits("orders", 0)
         self._time = time
         self._watermark = np.full(time.partitions, NO_TIME, np.int64)
         self._finished = np.zeros(time.partitions, np.bool_)
         if resume_state is not None:
-            state = unpack("orders", resume_state)
-            self._orders.load(state["orders"])
+            state = self._kept.load(resume_state, self._orders)
             self._watermark = np.array(state["watermark"])
 
     def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict] | Fact], bool]:
@@ -65,16 +115,23 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes
 
     @snapshot("orders")
     def snapshot(self) -> bytes:
-        return pack("orders", {"orders": self._orders.dump(), "watermark": self._watermark})
+        return self._kept.dump(self._orders, "orders", {"watermark": self._watermark})
 
 
 class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]):
     """The step `track` of one shard. With `waits` it applies nothing that `orders` has not decided."""
 
     def __init__(
-        self, track: Track, tables: Tables, time: Time, waits: bool, resume_state: bytes | None
+        self,
+        track: Track,
+        tables: Tables,
+        time: Time,
+        waits: bool,
+        resume_state: bytes | None,
+        segments: Path | None = None,
     ) -> None:
         self._track = track
+        self._kept = Kept("track", segments)
         self._tables = tables
         self._time = time
         self._waits = waits
@@ -85,8 +142,8 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         self._shard = 0
         self._tell_at: datetime | None = None
         if resume_state is not None:
-            state = unpack("track", resume_state)
-            self._track.load(state["track"])
+            state = self._kept.load(resume_state, self._track)
+            self._shard = state["shard"]
             self._watermark = np.array(state["watermark"])  # finished or not is said anew in every run
             self._decided = state["decided"]
 
@@ -160,10 +217,8 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         track = self._track
         objects = sum(objects.open for objects in track.objects)
         meters.kept_open(self._shard, track.state.open_sessions, objects, track.held_events)
-        return pack(
-            "track",
-            {"track": track.dump(), "watermark": self._watermark, "decided": self._decided},
-        )
+        beside = {"shard": self._shard, "watermark": self._watermark, "decided": self._decided}
+        return self._kept.dump(track, f"track-{self._shard}", beside)
 
 
 class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):

@@ -27,6 +27,7 @@ def ways(draw: st.DrawFn, batches: Sequence[tuple[int, int]]) -> Way:
         shards=draw(st.sampled_from([1, 1, 2, 3, 8])),
         apart=draw(st.sampled_from([1, 1, 2, 100])),
         told=draw(st.sampled_from([1, 2, 3, 100])),
+        saves=draw(st.sets(st.integers(1, max(1, len(batches))), max_size=8)),
         restarts=draw(st.sets(st.integers(1, max(1, len(batches))), max_size=2)),
         crash=draw(st.one_of(st.none(), st.integers(1, max(1, len(batches))))),
         then=draw(st.integers(1, 40)),

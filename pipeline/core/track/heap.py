@@ -21,7 +21,7 @@ class TooMuchText(Exception):  # noqa: N818  a verdict on the deployment
 
 
 @njit(nogil=True, forceinline=True)
-def _end_of(heap, session):  # type: ignore[no-untyped-def]
+def end_of(heap, session):  # type: ignore[no-untyped-def]
     """Where a session's visitor, and the user after it, end."""
     end = text_end(heap, session.visitor)
     return text_end(heap, end) if session.flags & SESSION_HAS_USER else end
@@ -36,7 +36,7 @@ def _alive(heap, sessions):  # type: ignore[no-untyped-def]
         session = sessions[r]
         if session.key == 0:
             continue
-        units += _end_of(heap, session) - session.visitor
+        units += end_of(heap, session) - session.visitor
         if session.entry_url != 0:
             units += text_end(heap, session.entry_url) - session.entry_url
         if session.exit_url != session.entry_url:
@@ -59,7 +59,7 @@ def _copy_texts(heap, sessions, fresh):  # type: ignore[no-untyped-def]
         session = sessions[r]
         if session.key == 0:
             continue
-        first, used = used, _copy(heap, session.visitor, _end_of(heap, session), fresh, used)
+        first, used = used, _copy(heap, session.visitor, end_of(heap, session), fresh, used)
         session.visitor = first
         entry, last = session.entry_url, session.exit_url
         if entry != 0:

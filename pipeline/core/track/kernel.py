@@ -97,7 +97,9 @@ def _visitor(slots, rules, limits, out, rows, order, i, stop, slot, lane, now, i
             emit(slots, out, slot)
             free_slot(slots, slot)
             slot = int64(-1)
-        elif changed:
+            continue
+        slots.dirty[slot >> 6] |= uint64(1) << uint64(slot & 63)
+        if changed:
             slots.untold[slot >> 6] |= uint64(1) << uint64(slot & 63)
         else:
             slots.sessions[slot].flags |= uint16(SESSION_STALE)
@@ -179,6 +181,8 @@ def tell(slots, out, word, stale):  # type: ignore[no-untyped-def]
     """Puts the open sessions that have changed since a row told of them into the output, with `stale` also
     those that have only had events, from `word` of `untold` on, until it is full; returns the word to go on
     with, or -1.
+
+    That they are told is no change of theirs: `untold` says it, and what has only had events is marked.
     """
     slots, out = lend_slots(slots), lend_out(out)
     for at in range(word, slots.untold.shape[0]):
@@ -191,6 +195,9 @@ def tell(slots, out, word, stale):  # type: ignore[no-untyped-def]
         for slot in range(64 * at, 64 * at + 64):
             session = slots.sessions[slot]
             is_stale = stale and session.key != 0 and session.flags & SESSION_STALE
-            if is_stale or bits >> uint64(slot & 63) & uint64(1):
+            is_untold = bits >> uint64(slot & 63) & uint64(1)
+            if is_stale and not is_untold:
+                slots.dirty[at] |= uint64(1) << uint64(slot & 63)
+            if is_stale or is_untold:
                 emit(slots, out, slot)
     return -1

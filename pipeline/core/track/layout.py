@@ -207,6 +207,7 @@ class Slots(NamedTuple):
     due: NDArray[np.uint32]  # [capacity] second in which time alone next changes the session
     due_least: NDArray[np.uint32]  # [blocks] no session of the block is due before
     untold: NDArray[np.uint64]  # a bit per slot: the session has changed since a row told of it
+    dirty: NDArray[np.uint64]  # a bit per slot: it has changed, or was freed, since `changes` was asked for
     key_index: NDArray[np.int32]  # open addressing: key -> 1 + slot
     heap: NDArray[np.uint8]  # text
     contexts: NDArray[np.int32]  # [n, CONTEXT_WORDS]

@@ -17,6 +17,7 @@ def lend_slots(x):  # type: ignore[no-untyped-def]
         borrowed(x.due),
         borrowed(x.due_least),
         borrowed(x.untold),
+        borrowed(x.dirty),
         borrowed(x.key_index),
         borrowed(x.heap),
         borrowed(x.contexts),

@@ -62,6 +62,7 @@ def free_slot(slots, slot):  # type: ignore[no-untyped-def]
     unfile(slots.key_index, slots.sessions, slot)
     slots.due[slot] = NO_DUE
     slots.untold[slot >> 6] &= ~(uint64(1) << uint64(slot & 63))
+    slots.dirty[slot >> 6] |= uint64(1) << uint64(slot & 63)
     slots.sessions[slot].key = 0
     slots.sessions[slot].context = slots.sizes[FREE_HEAD]
     slots.sizes[FREE_HEAD] = slot

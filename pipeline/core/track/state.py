@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.core.rows import CONTEXT_WORDS
+from pipeline.core.track.frames import absorb, frame_of, settle_untold
 from pipeline.core.track.heap import TooMuchText, compact
 from pipeline.core.track.layout import (
     AMOUNT,
@@ -62,6 +64,7 @@ class ShardState:
         self.words = words or Words()
         self._words_kept = len(self.words.known)
         self.slots = _empty(journeys, notes, 1024, 64)
+        self._text_told = 0  # the unit of the heap up to which texts were told of by `changes`
         self.lodgers: list[Lodger] = []
 
     @property
@@ -72,7 +75,7 @@ class ShardState:
     def bytes_without_text(self) -> int:
         """Bytes allocated for sessions, stages, timers and the index: all but text and words."""
         s = self.slots
-        arrays = (s.sessions, s.visits, s.notes, s.due, s.due_least, s.untold, s.key_index)
+        arrays = (s.sessions, s.visits, s.notes, s.due, s.due_least, s.untold, s.dirty, s.key_index)
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -111,21 +114,29 @@ class ShardState:
         s = self.slots
         capacity, need = len(s.sessions), self.open_sessions + more
         if need > capacity:
-            grown = _up(max(need, capacity + capacity // 64), WORD_BITS)
-            for array in (s.sessions, s.visits, s.notes, s.due):
-                array.resize((grown, *array.shape[1:]), refcheck=False)
-            s.due_least.resize(_up(grown, DUE_BLOCK) // DUE_BLOCK, refcheck=False)
-            s.untold.resize(grown // WORD_BITS, refcheck=False)
-            s.due[capacity:] = NO_DUE
-            s.due_least[_up(capacity, DUE_BLOCK) // DUE_BLOCK :] = NO_DUE
-            s.sessions["context"][capacity:] = np.arange(capacity + 1, grown + 1)
-            s.sessions["context"][-1] = s.sizes[FREE_HEAD]
-            s.sizes[FREE_HEAD] = capacity
-            s.sizes[FREE] += grown - capacity
+            self._grow_slots(max(need, capacity + capacity // 64))
         if need > 3 * len(s.key_index) // 4:
             index = np.zeros(need * 3 // 2 + 8, np.int32)
             file_all(s.sessions, index)
             self.slots = s._replace(key_index=index)
+
+    def _grow_slots(self, least: int) -> None:
+        """At least so many slots."""
+        s = self.slots
+        capacity, grown = len(s.sessions), _up(least, WORD_BITS)
+        if grown <= capacity:
+            return
+        for array in (s.sessions, s.visits, s.notes, s.due):
+            array.resize((grown, *array.shape[1:]), refcheck=False)
+        s.due_least.resize(_up(grown, DUE_BLOCK) // DUE_BLOCK, refcheck=False)
+        s.untold.resize(grown // WORD_BITS, refcheck=False)
+        s.dirty.resize(grown // WORD_BITS, refcheck=False)
+        s.due[capacity:] = NO_DUE
+        s.due_least[_up(capacity, DUE_BLOCK) // DUE_BLOCK :] = NO_DUE
+        s.sessions["context"][capacity:] = np.arange(capacity + 1, grown + 1)
+        s.sessions["context"][-1] = s.sizes[FREE_HEAD]
+        s.sizes[FREE_HEAD] = capacity
+        s.sizes[FREE] += grown - capacity
 
     def _grow_heap(self, more: int) -> None:
         """A heap with what is alive, `more` bytes and as much again."""
@@ -133,6 +144,7 @@ class ShardState:
         heap, alive = compact(s.heap, s.sessions, more)
         s.sizes[HEAP_USED] = alive
         self.slots = s._replace(heap=heap)
+        self._text_told = 0  # which of them are new can no longer be seen by where they lie
 
     def _grow_contexts(self, more: int) -> None:
         """Drops the contexts (and words) that no session uses; grows the table."""
@@ -185,53 +197,86 @@ class ShardState:
         self.slots.context_index[:] = 0
         _file_contexts(self.slots.contexts, self.slots.context_index, n)
 
+    # --- snapshots: frames of sessions (`frames.py`) ---
+
+    @property
+    def dirty(self) -> int:
+        """Sessions that have changed, or are gone, since `changes` was asked for."""
+        return int(np.bitwise_count(self.slots.dirty).sum())
+
     def dump(self) -> dict[str, Any]:
-        """What is open, packed: arrays and words. Equal states may differ in the order of their slots."""
+        """What is open, packed. Equal states may differ in the order of their slots."""
+        used = np.flatnonzero(self.slots.sessions["key"])
+        return frame_of(self.slots, self.words, used, 0, (0, 0))
+
+    def changes(self, first: int, stop: int) -> dict[str, Any]:
+        """What has changed since this was last asked for, and all sessions in the slots from `first` to
+        `stop`. `load` takes what this gave one after the other, beginning with a sweep over all slots: be it
+        at once, or in pieces that follow each other.
+        """
         s = self.slots
-        used = np.flatnonzero(s.sessions["key"])
-        sessions = s.sessions[used]
-        heap, alive = compact(s.heap, sessions, 0)
-        return {
-            "sessions": sessions,
-            "visits": s.visits[used],
-            "notes": s.notes[used],
-            "untold": _bits(s.untold)[used],
-            "heap": heap[:alive],
-            "contexts": s.contexts[: int(s.sizes[CONTEXTS_USED])],
-            "amounts": s.amounts[: int(s.sizes[AMOUNTS_USED])],
-            "words": self.words.known,
+        stop = min(stop, len(s.sessions))
+        told = _bits(s.dirty)
+        freed = np.flatnonzero(told & (s.sessions["key"] == 0))
+        told[first:stop] = 1
+        places = np.flatnonzero(told & (s.sessions["key"] != 0))
+        frame = frame_of(s, self.words, places, self._text_told, (first, stop))
+        s.dirty[:] = 0
+        self._text_told = int(s.sizes[HEAP_USED]) // TEXT_UNIT
+        return frame | {
+            "slots": places.astype(np.int32),
+            "freed": freed.astype(np.int32),
+            "told": s.untold.copy(),
         }
 
     @classmethod
-    def load(cls, journeys: int, notes: int, dumped: dict[str, Any], due: Any) -> ShardState:
-        """The state that `dump` wrote; `due(slots, count)` files the timers (only the kernel knows them)."""
-        state = cls(journeys, notes, Words(dumped["words"]))
-        sessions, heap, contexts = dumped["sessions"], dumped["heap"], dumped["contexts"]
-        n = len(sessions)
-        state._grow_sessions(n)
-        s = state.slots
-        s.sessions[:n] = sessions
-        s.visits[:n] = dumped["visits"]
-        s.notes[:n] = dumped["notes"]
-        bits = np.zeros(len(s.sessions), np.uint8)
-        bits[:n] = dumped["untold"]
-        s.untold[:] = np.packbits(bits, bitorder="little").view(np.uint64)
-        s.sizes[FREE] -= n
-        s.sizes[FREE_HEAD] = n if n < len(s.sessions) else -1
-        file_all(s.sessions, s.key_index)
-        s.sizes[HEAP_USED] = len(heap)
-        state.slots = s._replace(heap=heap)
-        s.sizes[AMOUNTS_USED] = len(dumped["amounts"])
-        state.slots = state.slots._replace(amounts=np.array(dumped["amounts"]))
-        state._load_contexts(contexts)
-        due(state.slots, n)
+    def load(cls, journeys: int, notes: int, frames: Iterable[dict[str, Any]], due: Any) -> ShardState:
+        """The state that a `dump` or the `changes` wrote; `due(slots)` files the timers (only the kernel
+        knows them).
+        """
+        state = cls(journeys, notes)
+        told = None
+        for frame in frames:
+            state._absorb(frame)
+            told = frame.get("told")
+        state._settle(told)
+        due(state.slots)
         return state
 
-    def _load_contexts(self, contexts: NDArray[np.int32]) -> None:
-        index = np.zeros(_power_of_two(2 * len(contexts) + 2), np.int32)
-        _file_contexts(contexts, index, len(contexts))
-        self.slots.sizes[CONTEXTS_USED] = len(contexts)
-        self.slots = self.slots._replace(contexts=contexts, context_index=index)
+    def _absorb(self, frame: dict[str, Any]) -> None:
+        n = len(frame["sessions"])
+        places = np.asarray(frame.get("slots", np.arange(n)), np.int64)
+        self._grow_slots(max(WORD_BITS * len(frame.get("told", ())), n))
+        self.slots.sessions["key"][frame.get("freed", ())] = 0
+        contexts, amounts = len(frame["contexts"]), len(frame["amounts"])
+        s = self.slots
+        if s.sizes[HEAP_USED] + len(frame["heap"]) > len(s.heap):
+            self._grow_heap(len(frame["heap"]))
+        if s.sizes[CONTEXTS_USED] + contexts > len(s.contexts):
+            self._grow_contexts(contexts)
+        if s.sizes[AMOUNTS_USED] + amounts > len(s.amounts):
+            self._grow_amounts(amounts)
+        codes = self.words.codes(frame["words"])
+        told = frame["amounts"].copy()
+        told["currency"] = codes[told["currency"]]
+        absorb(
+            self.slots, places, frame["sessions"], frame["visits"], frame["notes"], frame["untold"],
+            frame["heap"], codes[frame["contexts"]], told, np.zeros(contexts, np.int32),
+        )  # fmt: skip
+
+    def _settle(self, told: NDArray[np.uint64] | None) -> None:
+        """All frames are in: free slots, index and marks follow from them."""
+        s = self.slots
+        free = np.flatnonzero(s.sessions["key"] == 0)
+        s.sessions["context"][free] = np.append(free[1:], -1)[: len(free)]
+        s.sizes[FREE], s.sizes[FREE_HEAD] = len(free), free[0] if len(free) else -1
+        if told is not None:
+            settle_untold(s.sessions, s.untold, told)
+        index = np.zeros(self.open_sessions * 3 // 2 + 8, np.int32)
+        file_all(s.sessions, index)
+        self.slots = s._replace(key_index=index)
+        self._words_kept = len(self.words.known)
+        self._text_told = int(s.sizes[HEAP_USED]) // TEXT_UNIT
 
 
 def _up(n: int, unit: int) -> int:
@@ -239,9 +284,9 @@ def _up(n: int, unit: int) -> int:
     return -(-n // unit) * unit
 
 
-def _bits(untold: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The bits of `untold`, one item each."""
-    return np.unpackbits(untold.view(np.uint8), bitorder="little")
+def _bits(words: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """A bit per slot as an item each."""
+    return np.unpackbits(words.view(np.uint8), bitorder="little").view(np.bool_)
 
 
 def _empty(journeys: int, notes: int, heap_bytes: int, contexts: int) -> Slots:
@@ -253,6 +298,7 @@ def _empty(journeys: int, notes: int, heap_bytes: int, contexts: int) -> Slots:
         due=np.zeros(0, np.uint32),
         due_least=np.zeros(0, np.uint32),
         untold=np.zeros(0, np.uint64),
+        dirty=np.zeros(0, np.uint64),
         key_index=np.zeros(8, np.int32),
         heap=np.zeros(heap_bytes, np.uint8),
         contexts=np.zeros((contexts, CONTEXT_WORDS), np.int32),

@@ -93,6 +93,7 @@ class Track:
         self.repeats = np.zeros(0, REPEAT)
         self.seen = seen
         self.held: Events | None = None
+        self._held_told = 0  # so many of those, the first, `changes` has told of
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
         self.copies = 0
         self.sessions_forgotten = 0
@@ -164,6 +165,7 @@ class Track:
         ready = batch.at < self.watermarks[self._lanes(batch)]
         waiting = np.flatnonzero(~ready)
         self.held = batch.take(waiting)
+        self._held_told = int(np.searchsorted(waiting, self._held_told))
         order = np.flatnonzero(ready)
         self._forget_repeats(batch, order)
         return batch, order[np.argsort(batch.key[order])]
@@ -288,45 +290,106 @@ class Track:
         for objects in self.objects:
             yield from objects.apply(intents, events, slots.contexts, slots.heap, self.state.words, until)
 
+    # --- snapshots ---
+
     def dump(self) -> dict[str, Any]:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
         return {
-            "state": self.state.dump(),
-            "held": dump_events(self.held) if self.held is not None and len(self.held) else None,
+            "frames": [{"state": self.state.dump(), "held": self._dump_held(0)}],
+            "rest": self.rest(),
+        }
+
+    def rest(self) -> dict[str, Any]:
+        """All of the state but what `changes` tells of."""
+        return {
             "seen": self.seen.dump() if self.seen else None,
             "watermarks": self.watermarks,
             "copies": self.copies,
             "sessions_forgotten": self.sessions_forgotten,
             "repeats": self.repeats,
-            "objects": [objects.dump() for objects in self.objects],
+            "objects": [objects.dump(self.state.words) for objects in self.objects],
         }
 
+    @property
+    def bytes(self) -> int:
+        """About what `changes` tells of has in memory."""
+        return self.state.bytes_without_text + self.state.bytes_of_text
+
+    @property
+    def rows(self) -> int:
+        """What a sweep has to pass."""
+        return len(self.state.slots.sessions)
+
+    @property
+    def dirty(self) -> int:
+        """Rows that have changed since `changes` was asked for."""
+        return self.state.dirty
+
+    @property
+    def moved(self) -> bool:
+        """A session stays in its slot."""
+        return False
+
+    def changes(self, first: int, stop: int) -> dict[str, Any]:
+        """Sessions that have changed and events that have begun to wait since this was last asked for, and
+        all in the slots from `first` to `stop`; with the first slot also all events that wait.
+        """
+        begins = first == 0
+        held = self._dump_held(0 if begins else self._held_told)
+        self._held_told = self.held_events
+        return {"begins": begins, "state": self.state.changes(first, stop), "held": held}
+
+    def _dump_held(self, first: int) -> dict[str, Any] | None:
+        """The events that wait from number `first` on, with their own words."""
+        if self.held is None or first == len(self.held):
+            return None
+        return dump_events(self.held.alone(np.arange(first, len(self.held))))
+
     def load(self, dumped: dict[str, Any]) -> None:
-        """Goes on from what `dump` wrote, under the same settings."""
+        """Goes on, under the same settings, from what `dump` wrote, or `rest` and `changes`."""
+        rest = dumped["rest"]
+        held: list[Events] = []
+        self.watermarks = np.array(rest["watermarks"])
         self.state = ShardState.load(
             self.state.journeys,
             self.state.notes,
-            dumped["state"],
-            lambda slots, count: _refile(slots, count, self.limits.gap_ms),
+            self._sessions_of(dumped["frames"], held),
+            lambda slots: _refile(slots, self.limits.gap_ms),
         )
-        self.held = load_events(dumped["held"]) if dumped["held"] else None
+        self.held = (
+            gather([(events, np.arange(len(events))) for events in held], self._recode) if held else None
+        )
+        self._held_told = self.held_events
         if self.seen is not None:
-            self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
-        self.watermarks = np.array(dumped["watermarks"])
-        self.copies = dumped["copies"]
-        self.sessions_forgotten = dumped["sessions_forgotten"]
-        self.repeats = np.array(dumped["repeats"])
+            self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, rest["seen"])
+        self.copies = rest["copies"]
+        self.sessions_forgotten = rest["sessions_forgotten"]
+        self.repeats = np.array(rest["repeats"])
         self.state.lodgers = [*self.objects]
-        for objects, own in zip(self.objects, dumped["objects"], strict=True):
-            objects.load(own)
+        for objects, own in zip(self.objects, rest["objects"], strict=True):
+            objects.load(own, self.state.words)
+
+    def _sessions_of(self, frames: Iterable[dict[str, Any]], held: list[Events]) -> Iterable[dict[str, Any]]:
+        """The sessions of each frame; of its events those that still wait, into `held`. All that wait are in
+        the frame that begins the last sweep, or in later ones.
+        """
+        for frame in frames:
+            if frame.get("begins"):
+                held.clear()
+            if frame["held"]:
+                events = load_events(frame["held"])
+                waiting = np.flatnonzero(events.at >= self.watermarks[self._lanes(events)])
+                held += [events.take(waiting)] if len(waiting) else []
+            yield frame["state"]
 
 
 @njit(cache=True, nogil=True)
-def _refile(slots, count, gap_ms):  # type: ignore[no-untyped-def]
-    """Files when the sessions just loaded, in the first slots, are due."""
-    for slot in range(count):
-        when, _ = next_due(slots, slot, gap_ms)
-        set_due(slots, slot, when)
+def _refile(slots, gap_ms):  # type: ignore[no-untyped-def]
+    """Files when the sessions just loaded are due."""
+    for slot in range(slots.sessions.shape[0]):
+        if slots.sessions[slot].key != 0:
+            when, _ = next_due(slots, slot, gap_ms)
+            set_due(slots, slot, when)
 
 
 def _longest(offsets: NDArray[np.int32]) -> int:

@@ -264,21 +264,26 @@ class Objects:
         used = self.kept.records["key"] != 0
         self.kept.words[used] = codes[self.kept.words[used]]
 
-    def dump(self) -> dict[str, Any]:
-        """What is open, for a snapshot."""
-        k = self.kept
+    def dump(self, words: Words) -> dict[str, Any]:
+        """What is open, for a snapshot, with those of the shard's words that it uses."""
         self._grow_heap(0)
         k = self.kept
+        used = np.union1d([0], self.words_used()).astype(np.int32)
+        codes = np.zeros(len(words.known), np.int32)
+        codes[used] = np.arange(len(used))
         return {
-            **{name: getattr(k, name) for name in ("records", "words", "carts", "products", "due", "links")},
+            **{name: getattr(k, name) for name in ("records", "carts", "products", "due", "links")},
+            "words": np.where((k.records["key"] != 0)[:, None], codes[k.words], 0).astype(np.int32),
+            "known": [words.known[code] for code in used.tolist()],
             "heap": k.heap[: int(k.sizes[HEAP_USED])],
             "sizes": k.sizes.copy(),
         }
 
-    def load(self, dumped: dict[str, Any]) -> None:
-        """Goes on from what `dump` wrote."""
-        names = ("records", "words", "carts", "products", "due", "links", "heap", "sizes")
+    def load(self, dumped: dict[str, Any], words: Words) -> None:
+        """Goes on from what `dump` wrote, in a shard with these words."""
+        names = ("records", "carts", "products", "due", "links", "heap", "sizes")
         arrays = {name: np.array(dumped[name]) for name in names}
+        arrays["words"] = words.codes(dumped["known"])[dumped["words"]]
         index = np.zeros(max(2 * len(arrays["records"]), 8), np.int32)
         file_all(arrays["records"], index)
         self.kept = Kept(key_index=index, **arrays)
