@@ -67,9 +67,9 @@ class Way:
 
     `batches` are (partition, number of records), in an order; None: each partition at once. Every `apart`-th
     batch the shards get what was read since. After every `told`-th they tell of the sessions that are open.
-    Before the batches in `saves` everything stateful is dumped, before those in `restarts` also thrown away and
-    loaded. Before batch `crash` all is lost since the last of these (or the start), but for the rows that were
-    written, and what is left is read in pieces of `then`.
+    Before the batches in `saves` everything stateful is dumped, before those in `restarts` also thrown away
+    and loaded. Before batch `crash` all is lost since the last of these (or the start), but for the rows that
+    were written, and what is left is read in pieces of `then`.
     """
 
     batches: Sequence[tuple[int, int]] | None = None

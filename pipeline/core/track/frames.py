@@ -23,9 +23,11 @@ from pipeline.core.track.layout import (
     AMOUNTS_USED,
     CONTEXTS_USED,
     HEAP_USED,
+    SESSION,
     SESSION_HAS_USER,
     SESSION_STALE,
     TEXT_UNIT,
+    VISIT,
     Slots,
 )
 from pipeline.core.track.lend import lend_slots
@@ -49,7 +51,8 @@ def frame_of(
     contexts = min(int(slots.sizes[CONTEXTS_USED]), n * (1 + slots.visits.shape[1]))
     sizes = np.array([0, 0, 1])
     heap = np.zeros(TEXT_UNIT * (1 + int(_units(slots, places, mark, first, stop))), np.uint8)
-    sessions, visits, notes = slots.sessions[places], slots.visits[places], slots.notes[places]
+    sessions, notes = np.empty(n, SESSION), slots.notes[places]
+    visits = np.empty((n, slots.visits.shape[1]), VISIT)
     frame = {
         "sessions": sessions,
         "visits": visits,
@@ -131,7 +134,7 @@ def _context(slots, known, own, contexts, sizes):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _fill(slots, places, mark, first, stop, sessions, visits, untold, heap, contexts, amounts, own, sizes):  # type: ignore[no-untyped-def]
-    """Makes the copied records of a frame refer to what lies in it."""
+    """Copies records into a frame, and makes them refer to what lies in it."""
     slots, places, heap = lend_slots(slots), borrowed(places), borrowed(heap)
     sessions, visits, contexts, own = (
         borrowed(sessions), borrowed(visits), borrowed(contexts), borrowed(own),
@@ -139,6 +142,7 @@ def _fill(slots, places, mark, first, stop, sessions, visits, untold, heap, cont
     for k in range(places.shape[0]):
         slot = places[k]
         since = int64(0) if first <= slot < stop else int64(mark)
+        sessions[k] = slots.sessions[slot]
         session = sessions[k]
         untold[k] = slots.untold[slot >> 6] >> uint64(slot & 63) & uint64(1)
         entry, last = session.entry_url, session.exit_url
@@ -159,6 +163,7 @@ def _fill(slots, places, mark, first, stop, sessions, visits, untold, heap, cont
                 session.exit_url = _tell(slots.heap, last, text_end(slots.heap, last), heap, sizes)
         session.context = _context(slots, session.context, own, contexts, sizes)
         for j in range(visits.shape[1]):
+            visits[k, j] = slots.visits[slot, j]
             visit = visits[k, j]
             is_in = visit.ranks & 15 != 0
             visit.context = _context(slots, visit.context, own, contexts, sizes) if is_in else 0

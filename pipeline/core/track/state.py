@@ -217,9 +217,10 @@ class ShardState:
         s = self.slots
         stop = min(stop, len(s.sessions))
         told = _bits(s.dirty)
-        freed = np.flatnonzero(told & (s.sessions["key"] == 0))
-        told[first:stop] = 1
-        places = np.flatnonzero(told & (s.sessions["key"] != 0))
+        told[first:stop] = True  # a free slot among these is told to be free
+        places = np.flatnonzero(told)
+        is_free = s.sessions["key"][places] == 0
+        places, freed = places[~is_free], places[is_free]
         frame = frame_of(s, self.words, places, self._text_told, (first, stop))
         s.dirty[:] = 0
         self._text_told = int(s.sizes[HEAP_USED]) // TEXT_UNIT
