@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, status, stories
+from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, state, status, stories
 
 app = typer.Typer(
     name="pathline",
@@ -26,3 +26,4 @@ app.command("test")(stories.try_stories)
 app.command("plan")(plan.plan)
 app.command("migrate")(house.migrate)
 app.command("reset")(house.reset)
+app.add_typer(state.state, name="state")

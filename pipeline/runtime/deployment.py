@@ -11,7 +11,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,15 +107,29 @@ class StateFolder:
             except sqlite3.DatabaseError as error:
                 raise StateUnusable(f"{part}: {error}", RESET_HINT) from None
 
+    def forget_unfinished(self) -> None:
+        """Deletes what the store has of the epoch in which the last run died. bytewax begins that epoch anew,
+        but it does not delete: of a key without items in the new one the old snapshot would stay, and the
+        run after that would take it for the state at the end of an epoch that went another way. The
+        segments that it points to may be gone by then. Only while nobody else has the store open.
+        """
+        parts = sorted((self.path / "recovery").glob("part-*.sqlite3"))
+        with suppress(sqlite3.OperationalError), ExitStack() as stack:  # a full disk, say: the run will tell
+            stores = [stack.enter_context(closing(sqlite3.connect(part))) for part in parts]
+            epoch = _resume_epoch(stores)
+            for store in stores if epoch is not None else ():
+                with store:
+                    store.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,))
+
     @contextmanager
-    def locked(self) -> Iterator[int]:
-        """Holds the folder against other runs. Gives the descriptor that holds it: whoever inherits it
-        holds it too, so that the folder is free only when the last process of a run is gone.
-        Raises DeploymentRefused.
+    def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[int]:
+        """Holds the folder against other runs, for which it waits so long. Gives the descriptor that holds
+        it: whoever inherits it holds it too, so that the folder is free only when the last process of a run
+        is gone. Raises DeploymentRefused.
         """
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            deadline = time.monotonic() + LOCK_SECONDS
+            deadline = time.monotonic() + seconds
             while not _lock(descriptor):
                 if time.monotonic() > deadline:
                     raise DeploymentRefused(
@@ -128,6 +142,24 @@ class StateFolder:
             os.close(descriptor)
 
 
+def _resume_epoch(stores: list[sqlite3.Connection]) -> int | None:
+    """The epoch in which bytewax will begin (`resume_from` in its src/recovery.rs): the least that a worker
+    of the last execution had come to. None before the first.
+    """
+    runs = [
+        run for store in stores for run in store.execute("SELECT ex_num, worker_count, resume_epoch FROM exs")
+    ]
+    if not runs:
+        return None
+    number, workers, begun = max(runs)
+    reached: dict[int, int] = dict.fromkeys(range(workers), begun)
+    asked = "SELECT worker_index, worker_frontier FROM fronts WHERE ex_num = ?"
+    for store in stores:
+        for worker, epoch in store.execute(asked, (number,)):
+            reached[worker] = max(reached.get(worker, epoch), epoch)
+    return min(reached.values())
+
+
 def _lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,20 +168,23 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
-    """Opens the state folder, beginning a deployment where there is none. `as_of_ms` counts at the first
-    start only. Raises DeploymentRefused or StateUnusable.
-    """
+def existing_state(path: Path) -> StateFolder:
+    """The state folder of a deployment that has begun, whatever it is about. Raises DeploymentRefused."""
+    begun = _begun(path)
+    return StateFolder(path, begun["id"], begun["as_of_ms"])
+
+
+def _begun(path: Path) -> dict[str, Any]:
+    """What a deployment was begun with, if it has the format of this version."""
     file = path / "deployment.json"
     try:
-        if not file.exists():
-            _begin(path, stream, as_of_ms)
-        text = file.read_text()
+        begun: dict[str, Any] = json.loads(file.read_text())
+        format_ = begun["format"]
+        begun["id"], begun["as_of_ms"], begun["stream"]
     except OSError as error:
-        raise unusable(path, error) from None
-    try:
-        begun = json.loads(text)
-        format_, id_, as_of, told = begun["format"], begun["id"], begun["as_of_ms"], begun["stream"]
+        raise DeploymentRefused(
+            f"{path} holds no state: {error.strerror}\n  hint: --state names the folder of a deployment"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise DeploymentRefused(
             f"{file} cannot be read\n  hint: begin anew with `pathline reset --state {path}`"
@@ -159,14 +194,28 @@ def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
             f"{path} holds state of format {format_}, this version writes {FORMAT}\n"
             f"  hint: finish with the version that wrote it, or `pathline reset --state {path}`"
         )
-    differences = list(_differences(told, json.loads(json.dumps(asdict(stream)))))
+    return begun
+
+
+def open_state(path: Path, stream: Stream, as_of_ms: int) -> StateFolder:
+    """Opens the state folder, beginning a deployment where there is none. `as_of_ms` counts at the first
+    start only. Raises DeploymentRefused or StateUnusable.
+    """
+    try:
+        if not (path / "deployment.json").exists():
+            _begin(path, stream, as_of_ms)
+        (path / "deployment.json").open("rb").close()
+    except OSError as error:
+        raise unusable(path, error) from None
+    begun = _begun(path)
+    differences = list(_differences(begun["stream"], json.loads(json.dumps(asdict(stream)))))
     if differences:
         raise DeploymentRefused(
             f"{path} belongs to another stream\n  "
             + "\n  ".join(differences)
             + f"\n  hint: give each stream its own --state and database, or `pathline reset --state {path}`"
         )
-    return StateFolder(path, id_, as_of)
+    return StateFolder(path, begun["id"], begun["as_of_ms"])
 
 
 def _differences(begun: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
