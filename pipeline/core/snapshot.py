@@ -38,6 +38,7 @@ class StateMismatch(Exception):  # noqa: N818 - reads as what it is
 
     def __init__(self, message: str, hint: str = _WAY_OUT) -> None:
         super().__init__(f"{message}; {hint}")
+        self.message = message
         self.hint = hint
 
 

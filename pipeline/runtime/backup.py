@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
@@ -112,7 +113,7 @@ def _unpacked(tar: tarfile.TarFile, draft: Path, source: Path) -> dict[str, Any]
     """All files of a copy, whole and under their names, in the folder `draft`; what its list says."""
     told = _list_of(tar, source)
     files = dict(told["files"])
-    for member in tar:
+    for member in islice(tar, 1, None):
         described = files.pop(member.name, None)
         if described is None or not member.isfile() or not _is_inside(member.name):
             raise _damaged(source, f"{member.name!r} is not in its list")
