@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sinks.base import Sink, SinkRefused, mask_dsn
@@ -38,3 +39,12 @@ def open_sink(dsn: str) -> Sink:
 
         return ClickHouseSink(dsn)
     raise SinkRefused(f"Not a sink that Pathline knows: {mask_dsn(dsn)!r}", "one of: " + "; ".join(DSN_FORMS))
+
+
+def serve(sink: Sink) -> Callable[[], None]:
+    """Lets other processes read what only this one can open, where `sink` is of that kind. To be called once
+    it is open; what comes back ends it, and must be called before the sink is closed. Neither ever raises:
+    a run without readers is better than none.
+    """
+    begin: Callable[[], Callable[[], None]] | None = getattr(sink, "serve", None)
+    return begin() if begin is not None else lambda: None

@@ -15,6 +15,7 @@ from pipeline.runtime.placing import shard_of
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
 from sinks.batching import Batcher
+from sinks.registry import serve
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._batcher = Batcher(sink)
+        self._end_serving = serve(sink)
 
     def write_batch(self, values: list[Fact]) -> None:
         meters.handed_over(self._batcher)
@@ -71,6 +73,7 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
 
     def close(self) -> None:
         """Also called while bytewax falls, and an error then would make it abort without a word."""
+        self._end_serving()
         with suppress(Exception) if failure.noted() else step("sink"):
             self._batcher.flush()
             meters.acknowledged(self._batcher)

@@ -1,4 +1,4 @@
-"""One way to a ClickHouse: the engine in this process, or a server, by the same driver."""
+"""One way to a ClickHouse: the engine in this process or in another, or a server, by the same driver."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import get_pool_manager
 
 from sinks.base import SinkRefused, mask_dsn
 from sinks.clickhouse.errors import refusal
+from sinks.clickhouse.serve_file import Served, served
 
 TIMEOUT_SECONDS: Final = 60
+ASKING_SECONDS: Final = 90
+"""Longer than the process that we ask lets a query run: its word on that says more than our own."""
 INSERTS_FOLDER: Final = "inserts"
 """Below the database: blocks on their way into the embedded engine. Whatever is left there at a start
 was never acknowledged."""
@@ -56,7 +60,12 @@ def target(dsn: str) -> Target:
 
 
 def connect(where: Target, *, readonly: bool = False) -> Any:
-    """A client of `where`, which must answer. Raises SinkRefused where it will not have us."""
+    """A client of `where`, which must answer. Raises SinkRefused where it will not have us.
+
+    A reader of an embedded database that another process serves asks that process.
+    """
+    if readonly and where.path and (client := _asking(where.path)) is not None:
+        return client
     try:
         return _embedded(where, readonly) if where.path else _server(where, readonly)
     except ClickHouseError as error:
@@ -72,7 +81,7 @@ def _embedded(where: Target, readonly: bool) -> Any:
             f"{where.shown}: there is no database", "it is made by the first run that writes to it"
         )
     where.path.mkdir(parents=True, exist_ok=True)
-    options = {key: values[0] for key, values in parse_qs(urlsplit(where.dsn).query).items()}
+    options = _options(where)
     # Each client is a handle with settings of its own on one engine: a read-only handle stays read-only.
     return clickhouse_connect.get_client(
         interface="chdb",
@@ -80,6 +89,28 @@ def _embedded(where: Target, readonly: bool) -> Any:
         settings={"readonly": "1"} if readonly else {},
         **({"chdb_options": options} if options else {}),
     )
+
+
+def _asking(path: Path) -> Any:
+    """A client of the process that serves the database in `path`; None where there is none that answers."""
+    there = served(path)
+    if there is None or there.is_ours:
+        return None
+    try:
+        return clickhouse_connect.get_client(
+            host=there.host,
+            port=there.port,
+            username="pathline",
+            password=there.password,
+            connect_timeout=2,
+            send_receive_timeout=ASKING_SECONDS,
+            compress=False,
+            autogenerate_session_id=False,
+            show_clickhouse_errors="scrub",
+            pool_mgr=get_pool_manager(),  # never through a proxy that the environment names
+        )
+    except ClickHouseError:
+        return None  # it has just ended, or is not the one it was: the engine will say whether we may
 
 
 def _server(where: Target, readonly: bool) -> Any:
@@ -102,6 +133,17 @@ def _server(where: Target, readonly: bool) -> Any:
     )
 
 
+def location(where: Target) -> str:
+    """The embedded database as the engine calls it: its handles in one process must all say it alike."""
+    assert where.path is not None
+    options = _options(where)
+    return f"{where.path}?{urlencode(options)}" if options else str(where.path)
+
+
+def _options(where: Target) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(urlsplit(where.dsn).query).items()}
+
+
 def clean_inserts(where: Target) -> Path | None:
     """An empty folder for blocks on their way into the embedded engine; None for a server."""
     if where.path is None:
@@ -119,11 +161,20 @@ def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused:
             f"{where.shown}: this process has another embedded database open",
             "one process can open one embedded database at a time: close the other first",
         )
-    if where.embedded and "EmbeddedServer" in text:
-        return SinkRefused(
-            f"{where.shown} cannot be opened: another process has it open, or it is damaged",
-            "one process at a time can open an embedded database: stop the other, or ask the one that runs",
-        )
+    if where.path and "EmbeddedServer" in text:
+        return _locked(where.shown, served(where.path))
     return refusal(error, where.dsn) or SinkRefused(
         f"No connection to {where.shown}: {error}", "check host, port, and whether the server runs"
+    )
+
+
+def _locked(shown: str, there: Served | None) -> SinkRefused:
+    if there is not None:
+        return SinkRefused(
+            f"{shown} cannot be opened: process {there.pid} has it open",
+            "stop that one first; meanwhile `pathline query`, `show` and `explain` ask it",
+        )
+    return SinkRefused(
+        f"{shown} cannot be opened: another process has it open, or it is damaged",
+        "one process at a time can open an embedded database: stop the other, or try again when it has ended",
     )

@@ -34,6 +34,10 @@ REFUSAL_HINTS: Final = {
 }
 
 FULL_DISK_CODE: Final = 243
+_WRAPPING: Final = re.compile(
+    r"^Received ClickHouse exception, code: \d+, server response: |\s*\(for url [^)]*\)\s*$"
+)
+"""What the driver puts around a server's words."""
 _FULL_DISK: Final = re.compile(r"NOT_ENOUGH_SPACE|No space left on device|errno: 28\b")
 _BUSY: Final = re.compile(r"HTTP status (429|502|503|504)\b")
 
@@ -71,5 +75,6 @@ def refusal(error: BaseException, dsn: str) -> SinkRefused | None:
 
 def first_line(error: BaseException, dsn: str) -> str:
     """The gist of a driver's message, without secrets and stack traces."""
-    lines = mask_text(str(error), dsn).strip().splitlines() or [type(error).__name__]
+    text = _WRAPPING.sub("", mask_text(str(error), dsn))
+    lines = text.strip().splitlines() or [type(error).__name__]
     return lines[0][:500]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +74,15 @@ class ClickHouseSink:
     def reader(self) -> Reader:
         """A read-only view of the same database, for another thread or for serving queries."""
         return Reader(self._target.dsn)
+
+    def serve(self) -> Callable[[], None]:
+        """Lets other processes read the embedded database while it is open here; see sinks.registry.serve."""
+        if not self._target.embedded:
+            return lambda: None
+        # imported here: it brings the engine, which who writes to a server does not need
+        from sinks.clickhouse.serving import Serving
+
+        return Serving(self._target).close
 
     def close(self) -> None:
         """Close the connection; the embedded engine stops with its last client."""
