@@ -13,7 +13,9 @@ PAYLOAD_BYTES_MAX: Final = 64_000
 
 
 class RejectReason(StrEnum):
-    """The order is that of the tests a record meets; the first that fails names it."""
+    """The order is that of the tests a record meets; the first that fails names it. The last one is of rows
+    that we made, not of a record.
+    """
 
     TOO_LARGE = "too_large"
     NULL_BYTE = "null_byte"
@@ -26,3 +28,4 @@ class RejectReason(StrEnum):
     NO_TIME = "no_time"
     ABSURD_TIME = "absurd_time"
     QUARANTINED = "quarantined"  # by somebody, by name: it was not looked at
+    REFUSED_BY_DATABASE = "refused_by_database"  # a row of a table; its JSON is the payload

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from queue import Queue
@@ -42,6 +43,7 @@ class TableCounters:
 
 @dataclass
 class _Gathered:
+    since: float  # unix seconds: the oldest of its rows
     batches: list[pa.RecordBatch] = field(default_factory=list)
     rows: int = 0
     bytes: int = 0
@@ -68,7 +70,8 @@ class Batcher:
         self._clock = clock
         self._gathered: dict[str, _Gathered] = {}
         self._counters: dict[str, TableCounters] = {}
-        self._blocks: Queue[tuple[str, list[pa.RecordBatch]] | None] = Queue(queued_max)
+        self._blocks: Queue[tuple[str, _Gathered] | None] = Queue(queued_max)
+        self._handed_over: deque[float] = deque()
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write_blocks, name="sink-writer", daemon=True)
@@ -85,7 +88,7 @@ class Batcher:
             return
         if table not in TABLES or not batch.schema.equals(TABLES[table]):
             batch = conform(table, batch)
-        gathered = self._gathered.setdefault(table, _Gathered())
+        gathered = self._gathered.setdefault(table, _Gathered(time.time()))
         gathered.batches.append(batch)
         gathered.rows += batch.num_rows
         gathered.bytes += batch.nbytes
@@ -115,9 +118,18 @@ class Batcher:
         """Per table, what was acknowledged so far."""
         return dict(self._counters)
 
+    @property
+    def oldest_unacknowledged_at(self) -> float | None:
+        """When the oldest row that is not acknowledged was added (unix seconds); None without any. Any thread
+        may ask.
+        """
+        waiting = [*self._handed_over, *(gathered.since for gathered in list(self._gathered.values()))]
+        return min(waiting, default=None)
+
     def _hand_over(self, table: str) -> None:
         gathered = self._gathered.pop(table)
-        self._blocks.put((table, gathered.batches))
+        self._handed_over.append(gathered.since)
+        self._blocks.put((table, gathered))
 
     def _raise_sticky(self) -> None:
         if self._error is not None:
@@ -127,7 +139,8 @@ class Batcher:
         while (block := self._blocks.get()) is not None:
             try:
                 if self._error is None:  # what follows a failed block is dropped: it will be replayed
-                    self._write(*block)
+                    self._write(block[0], block[1].batches)
+                    self._handed_over.popleft()
             except BaseException as error:
                 self._error = error
             finally:

@@ -19,8 +19,11 @@ DSN_FORMS: Final = (
 )
 
 
-def open_sink(dsn: str) -> Sink:
-    """The sink that `dsn` names, not yet connected: call its `open`. Raises SinkRefused with the forms."""
+def open_sink(dsn: str, retry_seconds: float | None = None) -> Sink:
+    """The sink that `dsn` names, not yet connected: call its `open`. Raises SinkRefused with the forms.
+
+    A database gets `retry_seconds` to come back before a run stops; None is the sink's own default.
+    """
     scheme, separator, rest = dsn.partition(":")
     scheme = scheme.lower()
     if scheme == "null" and separator:
@@ -37,7 +40,7 @@ def open_sink(dsn: str) -> Sink:
     if scheme in ("chdb", "clickhouse", "http", "https") and rest.startswith("//") and rest[2:]:
         from sinks.clickhouse.writer import ClickHouseSink
 
-        return ClickHouseSink(dsn)
+        return ClickHouseSink(dsn) if retry_seconds is None else ClickHouseSink(dsn, retry_seconds)
     raise SinkRefused(f"Not a sink that Pathline knows: {mask_dsn(dsn)!r}", "one of: " + "; ".join(DSN_FORMS))
 
 

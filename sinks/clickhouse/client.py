@@ -12,8 +12,8 @@ import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
-from sinks.base import SinkRefused, mask_dsn
-from sinks.clickhouse.errors import refusal
+from sinks.base import SinkRefused, SinkUnavailable, mask_dsn
+from sinks.clickhouse.errors import RETRYABLE_CODES, error_code, first_line, refusal
 from sinks.clickhouse.serve_file import Served, served
 
 TIMEOUT_SECONDS: Final = 60
@@ -60,7 +60,8 @@ def target(dsn: str) -> Target:
 
 
 def connect(where: Target, *, readonly: bool = False) -> Any:
-    """A client of `where`, which must answer. Raises SinkRefused where it will not have us.
+    """A client of `where`, which must answer. Raises SinkRefused where it will not have us, SinkUnavailable
+    where it cannot just now.
 
     A reader of an embedded database that another process serves asks that process.
     """
@@ -69,6 +70,8 @@ def connect(where: Target, *, readonly: bool = False) -> Any:
     try:
         return _embedded(where, readonly) if where.path else _server(where, readonly)
     except ClickHouseError as error:
+        if error_code(error) in RETRYABLE_CODES:
+            raise SinkUnavailable(f"{where.shown}: {first_line(error, where.dsn)}") from None
         raise _no_connection(where, error) from None
     except OSError as error:
         raise SinkRefused(f"{where.shown}: {error}", "the directory must be writable by this user") from None
@@ -164,7 +167,8 @@ def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused:
     if where.path and "EmbeddedServer" in text:
         return _locked(where.shown, served(where.path))
     return refusal(error, where.dsn) or SinkRefused(
-        f"No connection to {where.shown}: {error}", "check host, port, and whether the server runs"
+        f"No connection to {where.shown}: {first_line(error, where.dsn)}",
+        "check host, port, and whether the server runs",
     )
 
 

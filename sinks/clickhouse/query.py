@@ -10,7 +10,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from sinks.clickhouse.client import connect, target
-from sinks.clickhouse.errors import first_line, refusal
+from sinks.clickhouse.errors import READONLY_CODE, error_code, first_line, refusal
 
 _QUOTED_OR_COMMENT: Final = re.compile(
     r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|`(?:[^`\\]|\\.)*`|--[^\n]*|#[! ][^\n]*|/\*.*?\*/", re.DOTALL
@@ -65,6 +65,8 @@ class Reader:
         return table
 
     def _said(self, error: ClickHouseError) -> Exception:
+        if error_code(error) == READONLY_CODE:  # the fault is the question's, not the user's rights
+            return QueryRefused(first_line(error, self._dsn))
         return refusal(error, self._dsn) or QueryRefused(first_line(error, self._dsn))
 
 

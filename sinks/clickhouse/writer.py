@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +20,25 @@ from sinks.base import Deployment, SinkRefused, SinkUnavailable, mask_dsn
 from sinks.check import conform
 from sinks.clickhouse.client import clean_inserts, connect, target
 from sinks.clickhouse.deployment import claim
-from sinks.clickhouse.errors import first_line, is_transient, refusal
+from sinks.clickhouse.errors import error_code, first_line, is_transient, kind, refusal
 from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.poison import (
+    DATA_CODES,
+    REFUSED_ROWS_MAX,
+    Refusal,
+    TooManyRefused,
+    insert_around,
+    rejects,
+)
 from sinks.clickhouse.query import Reader
 
 INSERT_SETTINGS: Final = {
     "async_insert": "0",  # on by default since 26.3; an acknowledgement must mean stored
     "optimize_on_insert": "0",  # blocks come compacted and views read FINAL: halves the cost
+}
+
+SERVER_SETTINGS: Final = INSERT_SETTINGS | {
+    "wait_end_of_query": "1",  # a server may say 200 before it is done: not to us
 }
 
 PARTITIONS_MAX: Final = 12
@@ -32,17 +47,42 @@ PARTITIONS_MAX: Final = 12
 RETRY_SECONDS: Final = 300.0
 """So long a block is tried again; then the pipeline stops, and goes on from its last snapshot later."""
 
+WAIT_SECONDS: Final = 0.2
+"""Before the first repetition; each later one waits twice as long, up to WAIT_SECONDS_MAX, with jitter."""
+
+WAIT_SECONDS_MAX: Final = 15.0
+
+
+REJECTS: Final = "rejected_events"
+
 
 class _TransientError(Exception):
     """Wraps what may be tried again, so that whatever logs the retry sees a masked message."""
 
 
 class ClickHouseSink:
-    """Writes to the embedded engine or to a server; see sinks.base.Sink for what it promises."""
+    """Writes to the embedded engine or to a server; see sinks.base.Sink for what it promises.
 
-    def __init__(self, dsn: str, retry_seconds: float = RETRY_SECONDS) -> None:
+    For whoever watches: `retries` counts repetitions by ClickHouse's code (`transport`, `http_503` where
+    there is none), `refused_rows` the rows set aside by table, and `oldest_unacknowledged_at` is when the
+    block that is being written was first sent (unix seconds; None while there is none).
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        retry_seconds: float = RETRY_SECONDS,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+        refused_rows_max: int = REFUSED_ROWS_MAX,
+    ) -> None:
         self._target = target(dsn)
         self._retry_seconds = retry_seconds
+        self._wait_seconds = wait_seconds
+        self._refused_rows_max = refused_rows_max
+        self.retries: Counter[str] = Counter()
+        self.refused_rows: Counter[str] = Counter()
+        self.oldest_unacknowledged_at: float | None = None
         self._client: Any = None
         self._inserts: Path | None = None
         self._numbers = count(1)
@@ -59,17 +99,21 @@ class ClickHouseSink:
             claim(self._client, deployment, self._target.shown)
         except BaseException as error:
             self.close()
-            said = refusal(error, self._target.dsn) if isinstance(error, ClickHouseError | OSError) else None
-            if said is not None:
-                raise said from None
-            raise
+            raise self._said(error) from None
 
     def write(self, table: str, batch: pa.RecordBatch) -> None:
-        """One insert per block (per year, where a block spans several), acknowledged on return."""
+        """One insert per block (per year, where a block spans several), acknowledged on return.
+
+        A row that the database refuses for what is in it is set aside in rejected_events.
+        """
         assert self._client is not None, "open the sink before writing"
         batch = conform(table, batch)
-        for part in by_months(table, batch):
-            self._insert(table, part)
+        self.oldest_unacknowledged_at = time.time()
+        try:
+            for part in by_months(table, batch):
+                self._insert_good(table, part)
+        finally:
+            self.oldest_unacknowledged_at = None
 
     def reader(self) -> Reader:
         """A read-only view of the same database, for another thread or for serving queries."""
@@ -90,6 +134,29 @@ class ClickHouseSink:
         if client is not None:
             client.close()
 
+    def _said(self, error: BaseException) -> BaseException:
+        """An error of the driver as a word to the operator, where it is one."""
+        if not isinstance(error, ClickHouseError | OSError):
+            return error
+        if is_transient(error):
+            return SinkUnavailable(f"{self._target.shown}: {first_line(error, self._target.dsn)}")
+        return refusal(error, self._target.dsn) or error
+
+    def _insert_good(self, table: str, batch: pa.RecordBatch) -> None:
+        """Inserts the rows that the database takes, and sets the others aside."""
+        room = self._refused_rows_max - self.refused_rows.total()
+        try:
+            refused = insert_around(batch, partial(self._insert, table), 0 if table == REJECTS else room)
+            if refused:
+                self._insert(REJECTS, rejects(table, refused))
+                self.refused_rows[table] += len(refused)
+        except TooManyRefused as error:
+            raise SinkRefused(f"{self._target.shown}: table {table}: {error}", error.hint) from None
+        except Refusal as error:
+            raise SinkRefused(
+                f"{self._target.shown}: table {REJECTS}: {error}", "was the table changed by hand?"
+            ) from None
+
     def _insert(self, table: str, batch: pa.RecordBatch) -> None:
         send = self._send_file if self._inserts is not None else self._send_bytes
         payload = _prepare(table, batch, self._inserts, next(self._numbers), self._target.dsn)
@@ -98,8 +165,9 @@ class ClickHouseSink:
                 on=_TransientError,
                 attempts=None,
                 timeout=self._retry_seconds,
-                wait_initial=0.2,
-                wait_max=15.0,
+                wait_initial=self._wait_seconds,
+                wait_max=WAIT_SECONDS_MAX,
+                wait_jitter=5 * self._wait_seconds,
             ):
                 with attempt:
                     self._attempt(send, table, batch.schema.names, payload)
@@ -116,8 +184,12 @@ class ClickHouseSink:
         try:
             send(table, names, payload)
         except (ClickHouseError, OSError) as error:
+            text = first_line(error, self._target.dsn)
             if is_transient(error):
-                raise _TransientError(first_line(error, self._target.dsn)) from None
+                self.retries[kind(error)] += 1
+                raise _TransientError(text) from None
+            if (code := error_code(error)) in DATA_CODES:
+                raise Refusal(code, text) from None
             raise (refusal(error, self._target.dsn) or error) from None
 
     def _send_file(self, table: str, names: list[str], payload: Path) -> None:
@@ -130,9 +202,9 @@ class ClickHouseSink:
         )
 
     def _send_bytes(self, table: str, names: list[str], payload: pa.Buffer) -> None:
-        # raw_insert is sent once; the driver's `insert` may repeat itself after a lost reply
+        # A view of the bytes is sent once, and not copied; bytes the driver would repeat after a lost reply.
         self._client.raw_insert(
-            f"pathline.{table}", names, payload.to_pybytes(), settings=dict(INSERT_SETTINGS), fmt="Arrow"
+            f"pathline.{table}", names, memoryview(payload), settings=dict(SERVER_SETTINGS), fmt="Arrow"
         )
 
 

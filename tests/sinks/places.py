@@ -12,6 +12,7 @@ from sinks.base import Deployment, Sink
 from sinks.memory import MemorySink
 from sinks.parquet import read_parquet_table
 from sinks.registry import open_sink
+from tests.sinks import clickhouse_server
 
 OURS = Deployment("d1", 8, 1)
 
@@ -44,9 +45,8 @@ class ParquetPlace:
         return read_parquet_table(self._folder, table)
 
 
-class EmbeddedPlace:
-    def __init__(self, folder: Path) -> None:
-        self.dsn = f"chdb://{folder / 'db'}"
+class DatabasePlace:
+    dsn: str
 
     def sink(self) -> Sink:
         return open_sink(self.dsn)
@@ -54,6 +54,16 @@ class EmbeddedPlace:
     def table(self, table: str) -> pa.Table:
         columns = ", ".join(f"`{name}`" for name in TABLES[table].names)
         return ask(self.dsn, f"SELECT {columns} FROM pathline.{table} FINAL")
+
+
+class EmbeddedPlace(DatabasePlace):
+    def __init__(self, folder: Path) -> None:
+        self.dsn = f"chdb://{folder / 'db'}"
+
+
+class ServerPlace(DatabasePlace):
+    def __init__(self, _: Path) -> None:
+        self.dsn = clickhouse_server.dsn(clickhouse_server.emptied())
 
 
 def ask(dsn: str, sql: str, **parameters: Any) -> pa.Table:
@@ -72,4 +82,4 @@ def rows(place: Place, table: str) -> list[dict[str, Any]]:
     return sorted(found.to_pylist(), key=lambda row: [row[name] for name in KEYS[table]])
 
 
-PLACES = {"memory": MemoryPlace, "parquet": ParquetPlace, "embedded": EmbeddedPlace}
+PLACES = {"memory": MemoryPlace, "parquet": ParquetPlace, "embedded": EmbeddedPlace, "server": ServerPlace}

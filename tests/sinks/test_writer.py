@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from sinks.base import SinkRefused, SinkUnavailable
 from sinks.clickhouse.client import INSERTS_FOLDER
 from sinks.clickhouse.errors import is_transient
-from sinks.clickhouse.writer import INSERT_SETTINGS, PARTITIONS_MAX, ClickHouseSink, by_months
+from sinks.clickhouse.writer import PARTITIONS_MAX, SERVER_SETTINGS, ClickHouseSink, by_months
 from tests.sinks.places import OURS
 from tests.sinks.rows import SAMPLES, at, batch, session, set_aside, transition
 
@@ -30,10 +31,15 @@ class Server:
         self.inserts: list[tuple[str, bytes, dict[str, str]]] = []
 
     def raw_insert(
-        self, table: str, column_names: list[str], insert_block: bytes, settings: dict[str, str], fmt: str
+        self,
+        table: str,
+        column_names: list[str],
+        insert_block: memoryview,
+        settings: dict[str, str],
+        fmt: str,
     ) -> None:
         assert fmt == "Arrow"
-        self.inserts.append((table, insert_block, settings))
+        self.inserts.append((table, bytes(insert_block), settings))
         if self.errors:
             raise self.errors.pop(0)
 
@@ -60,7 +66,7 @@ def coded(code: int) -> DatabaseError:
 @pytest.mark.parametrize(
     "error",
     [
-        *(coded(code) for code in (159, 202, 209, 210, 241, 242, 252, 999)),
+        *(coded(code) for code in (159, 202, 209, 210, 236, 241, 242, 252, 319, 999)),
         OperationalError("Error executing HTTP request"),
         DatabaseError("HTTP driver received HTTP status 503"),
         DatabaseError("HTTP driver received HTTP status 429"),
@@ -70,15 +76,17 @@ def coded(code: int) -> DatabaseError:
 )
 def test_what_passes_is_tried_again_with_the_same_bytes(error: Exception) -> None:
     server = Server(error, error)
-    sink_on(server).write("sessions", batch("sessions", [session()]))
+    sink = sink_on(server)
+    sink.write("sessions", batch("sessions", [session()]))
     assert len(server.inserts) == 3
+    assert sink.retries.total() == 2
     table, block, settings = server.inserts[0]
     assert {insert[1] for insert in server.inserts} == {block}
-    assert (table, settings) == ("pathline.sessions", INSERT_SETTINGS)
+    assert (table, settings) == ("pathline.sessions", SERVER_SETTINGS)
     assert pa.ipc.open_file(block).read_all().to_pylist() == [session()]
 
 
-@pytest.mark.parametrize("code", [60, 81, 497, 516])
+@pytest.mark.parametrize("code", [60, 81, 164, 192, 193, 194, 497, 516])
 def test_a_wrong_configuration_stops_at_once_with_a_hint(code: int) -> None:
     server = Server(coded(code))
     with pytest.raises(SinkRefused) as refused:
@@ -98,12 +106,19 @@ def test_a_full_disk_says_so(error: Exception) -> None:
         sink_on(Server(error)).write("sessions", batch("sessions", [session()]))
 
 
-@pytest.mark.parametrize("code", [6, 27, 53, 117, 349, 469, 691])
-def test_a_fault_in_the_data_is_ours_and_is_raised(code: int) -> None:
+@pytest.mark.parametrize("code", [6, 16, 27, 53, 117, 349, 469, 691])
+def test_a_row_refused_for_what_is_in_it_is_set_aside(code: int) -> None:
     server = Server(coded(code))
-    with pytest.raises(DatabaseError):
-        sink_on(server).write("sessions", batch("sessions", [session()]))
-    assert len(server.inserts) == 1
+    sink = sink_on(server)
+    sink.write("sessions", batch("sessions", [session()]))
+    assert [insert[0] for insert in server.inserts] == ["pathline.sessions", "pathline.rejected_events"]
+    assert sink.refused_rows == {"sessions": 1}
+    assert not sink.retries
+    (row,) = pa.ipc.open_file(server.inserts[1][1]).read_all().to_pylist()
+    assert (row["reason"], row["source"]) == ("refused_by_database", "pathline.sessions")
+    told = json.loads(row["payload"])
+    assert (told["table"], told["code"], told["row"]["visitor_id"]) == ("sessions", code, "v1")
+    assert "s3cret" not in row["payload"].decode()
 
 
 def test_a_server_that_stays_away_is_unavailable_and_its_secret_stays_hidden() -> None:
