@@ -11,9 +11,9 @@ from sinks.base import Deployment, Sink
 
 
 class Fanout:
-    """Writes each block to all its sinks, in their order: put the one that stores before those that tell, so that
-    nothing is told that is not stored. Acknowledged means by all. Where one fails, those before it have the
-    block already: it comes again, and every sink can bear that.
+    """Writes each block to all its sinks, in their order: put the one that stores before those that tell, so
+    that nothing is told that is not stored. Acknowledged means by all. Where one fails, those before it have
+    the block already: it comes again, and every sink can bear that.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
@@ -37,7 +37,7 @@ class Fanout:
             sink.write(table, batch)
 
     def close(self) -> None:
-        """Closes all, the last first, even where one of them fails; then raises what failed first."""
+        """Closes all, the last first, even where one of them fails; then raises that."""
         with ExitStack() as closing:
             for sink in self._sinks:
                 closing.callback(sink.close)

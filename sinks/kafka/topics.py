@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from sinks.base import SinkUnavailable
-from sinks.kafka.errors import judged
+from sinks.kafka.errors import REFUSAL_HINTS, judged
 from sinks.kafka.settings import KafkaTarget
 
 CONNECT_SECONDS_MAX: Final = 30.0
@@ -19,27 +19,41 @@ _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _CLUSTER_DEFAULT: Final = -1
 
 
-def prepare(target: KafkaTarget, producer: Any, raise_refusal: Callable[[], None]) -> None:
-    """Makes the topics that are missing: all but the size of a message is as the cluster does by default."""
+def prepare(target: KafkaTarget, producer: Any, listen: Callable[[], str]) -> None:
+    """Makes the topics that are missing: all but the size of a message is as the cluster does by default.
+
+    `listen` gives what the client heard last, and raises what nobody needs to wait for.
+    """
+    until = time.monotonic() + CONNECT_SECONDS_MAX
     names = [target.prefix + topic for topic in target.topics]
-    missing = [name for name in names if _is_missing(target, producer, name, raise_refusal)]
+    missing = [name for name in names if _is_missing(target, producer, name, listen, until)]
     if missing:
         _make(target, missing)
 
 
-def _is_missing(target: KafkaTarget, producer: Any, name: str, raise_refusal: Callable[[], None]) -> bool:
-    until = time.monotonic() + CONNECT_SECONDS_MAX
+def told_of(producer: Any, name: str) -> KafkaError | None:
+    """What is wrong with a topic, by the word of a broker; None where it is well. Raises KafkaException where
+    no broker answers within a second.
+    """
+    error: KafkaError | None = producer.list_topics(name, timeout=1.0).topics[name].error
+    return error
+
+
+def _is_missing(
+    target: KafkaTarget, producer: Any, name: str, listen: Callable[[], str], until: float
+) -> bool:
     while True:
         try:
-            error = producer.list_topics(name, timeout=1.0).topics[name].error
+            error = told_of(producer, name)
         except KafkaException as failed:
             error = failed.args[0]
-        raise_refusal()
+        heard = listen()
         if error is None or error.code() in _MISSING:
             return error is not None
-        said = judged(error, target, name)
-        if not isinstance(said, SinkUnavailable) or time.monotonic() > until:
-            raise said
+        if error.code() in REFUSAL_HINTS:
+            raise judged(error, target, name)
+        if time.monotonic() > until:
+            raise SinkUnavailable(f"{target.shown}: no answer within {CONNECT_SECONDS_MAX:g} s: {heard}")
 
 
 def _make(target: KafkaTarget, names: list[str]) -> None:

@@ -14,13 +14,15 @@ from sinks.check import conform
 from sinks.kafka.errors import REFUSAL_HINTS, judged
 from sinks.kafka.settings import kafka_target
 from sinks.kafka.telling import Told, tell, topic_of
-from sinks.kafka.topics import prepare
+from sinks.kafka.topics import prepare, told_of
 
 GRACE_SECONDS: Final = 10.0
 """The client gives up by itself when a delivery has timed out: it is a little slow to say so."""
 
 CLOSE_SECONDS_MAX: Final = 2.0
 POLL_EVERY: Final = 2_000
+LOOK_EVERY_SECONDS: Final = 3.0
+"""So often a topic that acknowledges nothing is looked for: the client itself waits for one that is gone."""
 
 LOGGER: Final = logging.getLogger(__name__)
 LOGGER.addHandler(
@@ -32,7 +34,7 @@ class KafkaSink:
     """Tells transitions, abandonments, their retractions and rejects; rows of other tables are not told.
 
     A message is told at least once, each time with the same `message_id`: a consumer that drops those it has
-    seen reads each once. Messages of one key stay in order. Several deployments may share topics: each message
+    seen reads each once. Messages of one key stay in order. Several deployments may share topics: a message
     names its own in the header `deployment`.
     """
 
@@ -42,6 +44,7 @@ class KafkaSink:
         self._deployment = b""
         self._failed: KafkaError | None = None
         self._heard = "no broker answered"
+        self._suspected = False
 
     def __repr__(self) -> str:
         return f"KafkaSink({self._target.shown!r})"
@@ -61,7 +64,7 @@ class KafkaSink:
             said = self._target.masked(str(error.args[0] if error.args else error))
             raise SinkRefused(f"{self._target.shown}: {said}", "settings are those of librdkafka") from None
         try:
-            prepare(self._target, self._producer, self._raise_refusal)
+            prepare(self._target, self._producer, self._listen)
         except BaseException:
             self.close()
             raise
@@ -72,13 +75,11 @@ class KafkaSink:
         if topic_of(table) not in self._target.topics:
             return
         told = tell(table, conform(table, batch))
-        until = time.monotonic() + self._target.delivery_seconds + GRACE_SECONDS
-        self._failed = None
-        self._send(told, until)
-        while left := self._producer.flush(0.5):
-            self._raise_failure(told.topic)
-            if time.monotonic() > until:
-                raise self._unavailable(told.topic, f"{left} messages")
+        wait = _Wait(self._target.delivery_seconds + GRACE_SECONDS)
+        self._failed, self._suspected = None, False
+        self._send(told, wait)
+        while self._producer.flush(0.5):
+            self._judge(told.topic, wait)
         self._raise_failure(told.topic)
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class KafkaSink:
             producer.purge()
             producer.flush(CLOSE_SECONDS_MAX)
 
-    def _send(self, told: Told, until: float) -> None:
+    def _send(self, told: Told, wait: _Wait) -> None:
         topic = self._target.prefix + told.topic
         common = [("schema", told.schema.encode()), ("deployment", self._deployment)]
         rows = zip(told.keys, told.values, told.message_ids, strict=True)
@@ -96,9 +97,7 @@ class KafkaSink:
             headers = [*common, ("message_id", message_id.encode())]
             while not self._taken(told.topic, topic, value, key, headers):
                 self._producer.poll(0.1)  # the queue is full: wait for acknowledgements
-                self._raise_failure(told.topic)
-                if time.monotonic() > until:
-                    raise self._unavailable(told.topic, "the rest")
+                self._judge(told.topic, wait)
             if number % POLL_EVERY == 0:
                 self._producer.poll(0)
                 self._raise_failure(told.topic)
@@ -115,7 +114,8 @@ class KafkaSink:
 
     def _on_error(self, error: KafkaError) -> None:
         """What the client says of itself. Most of it passes; that a password is wrong does not."""
-        self._heard = self._target.masked(error.str())
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # only says that all said what was heard before
+            self._heard = self._target.masked(error.str())
         if error.fatal() or error.code() in REFUSAL_HINTS:
             self._failed = self._failed or error
 
@@ -123,21 +123,61 @@ class KafkaSink:
         if error is not None:
             self._failed = self._failed or error
 
-    def _raise_refusal(self) -> None:
-        """Serves what the client has to say, and raises what nobody needs to wait for."""
+    def _listen(self) -> str:
+        """What the client heard last; raises what nobody needs to wait for."""
         self._producer.poll(0)
         if self._failed is not None:
             raise judged(self._failed, self._target, "no connection")
+        return self._heard
 
-    def _raise_failure(self, what: str) -> None:
+    def _judge(self, topic: str, wait: _Wait) -> None:
+        """Whether it makes sense to wait on."""
+        self._raise_failure(topic)
+        if wait.is_over():
+            raise self._unavailable(topic)
+        if wait.is_time_to_look():
+            self._look_for(topic)
+
+    def _look_for(self, topic: str) -> None:
+        """Raises where a broker says, twice in a row, that the topic is gone or not for us."""
+        try:
+            error = told_of(self._producer, self._target.prefix + topic)
+        except KafkaException:
+            return  # nobody answers: that is what we wait for
+        is_lasting = error is not None and error.code() in REFUSAL_HINTS
+        if error is not None and is_lasting and self._suspected:
+            raise judged(error, self._target, topic)
+        self._suspected = is_lasting
+
+    def _raise_failure(self, topic: str) -> None:
         if self._failed is None:
             return
         if self._failed.code() == KafkaError._MSG_TIMED_OUT:
-            raise self._unavailable(what, "a message")
-        raise judged(self._failed, self._target, what)
+            raise self._unavailable(topic)
+        raise judged(self._failed, self._target, topic)
 
-    def _unavailable(self, topic: str, what: str) -> SinkUnavailable:
+    def _unavailable(self, topic: str) -> SinkUnavailable:
         return SinkUnavailable(
-            f"{self._target.shown}: {topic}: no acknowledgement of {what} within "
+            f"{self._target.shown}: {topic}: no acknowledgement within "
             f"{self._target.delivery_seconds:g} s: {self._heard}"
         )
+
+
+class _Wait:
+    """For acknowledgements: until when, and when to look what keeps them."""
+
+    def __init__(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._until = now + seconds
+        self._look_at = now + LOOK_EVERY_SECONDS
+
+    def is_over(self) -> bool:
+        """Whether it took too long."""
+        return time.monotonic() > self._until
+
+    def is_time_to_look(self) -> bool:
+        """Now and then."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
+        return True

@@ -58,7 +58,7 @@ class Broker(Topics):
 
     def stop(self) -> None:
         """Asks it to end, and waits. Nothing is lost, and it may be started again."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.is_running:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):  # a busy machine: what is left is killed below
                 self._process.wait(STOP_SECONDS_MAX)
@@ -79,6 +79,11 @@ class Broker(Topics):
         """Starts again with the same data on the same ports; kills first if it runs."""
         self.kill()
         self.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:

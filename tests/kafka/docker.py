@@ -58,11 +58,16 @@ class DockerBroker(Topics):
 
     def restart(self) -> None:
         """Starts again with the same data; kills first if it runs."""
-        inner = self._container.get_wrapped_container()
-        inner.reload()
-        if inner.status == "running":
+        if self.is_running:
             self.kill()
         self.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the container runs."""
+        inner = self._container.get_wrapped_container()
+        inner.reload()
+        return bool(inner.status == "running")
 
     def remove(self) -> None:
         """Leaves nothing."""
