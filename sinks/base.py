@@ -57,7 +57,9 @@ class Sink(Protocol):
 
 
 _USERINFO: Final = re.compile(r"(?<=://)([^/@:]*):(.*)@(?=[^@]*$)")
-_QUERY_SECRET: Final = re.compile(r"([?&](?:password|access_token|token)=)[^&#]*", re.IGNORECASE)
+_QUERY_SECRET: Final = re.compile(
+    r"([?&][\w.%-]*(?:password|passphrase|secret|token|key\.pem|oauthbearer\.config)=)[^&#]*", re.IGNORECASE
+)
 MASK: Final = "***"
 
 

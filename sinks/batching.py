@@ -26,6 +26,7 @@ ROWS_MAX: Final = 100_000
 BYTES_MAX: Final = 64 * 1024 * 1024
 QUEUED_MAX: Final = 2
 
+_ORDER: Final = list(TABLES)
 _UNMERGED: Final = frozenset({"transitions", "late_events", "rejected_events", "events"})
 """Final when they appear: a block repeats one only in a replay, and then the table drops it."""
 
@@ -98,7 +99,7 @@ class Batcher:
     def flush(self) -> None:
         """Return when everything added is acknowledged, or raise the writer's error."""
         self._raise_sticky()
-        for table in list(self._gathered):
+        for table in sorted(self._gathered, key=_ORDER.index):
             self._hand_over(table)
         self._blocks.join()
         self._raise_sticky()
@@ -127,6 +128,8 @@ class Batcher:
         return min(waiting, default=None)
 
     def _hand_over(self, table: str) -> None:
+        if table == "outcomes" and "objects" in self._gathered:
+            self._hand_over("objects")  # what takes an abandonment back is told after it
         gathered = self._gathered.pop(table)
         self._handed_over.append(gathered.since)
         self._blocks.put((table, gathered))

@@ -78,7 +78,7 @@ def kafka_target(dsn: str, environment: Mapping[str, str] = os.environ) -> Kafka
     """
     parts = urlsplit(dsn)
     query = parse_qsl(parts.query, keep_blank_values=True)
-    shown = _shown(dsn)
+    shown = mask_dsn(dsn)
     if "@" in parts.netloc:
         raise SinkRefused(f"{shown}: a user does not belong into the DSN", _how_secret("sasl.password"))
     if not re.fullmatch(r"[^,/\s]+(,[^,/\s]+)*", parts.netloc) or parts.path not in ("", "/"):
@@ -86,7 +86,9 @@ def kafka_target(dsn: str, environment: Mapping[str, str] = os.environ) -> Kafka
     given = dict(query)
     for name in given:
         if _SECRET.search(name):
-            raise SinkRefused(f"{shown}: {name} does not belong into the DSN", _how_secret(name))
+            raise SinkRefused(
+                f"kafka://{parts.netloc}: {name} does not belong into the DSN", _how_secret(name)
+            )
     ours = {name: given.pop(name) for name in _OURS if name in given}
     settings = DEFAULTS | _from_file(ours.get("config"), shown) | _from_environment(environment) | given
     settings["bootstrap.servers"] = parts.netloc
@@ -95,15 +97,6 @@ def kafka_target(dsn: str, environment: Mapping[str, str] = os.environ) -> Kafka
         shown, _prefix(ours.get("prefix", "pathline."), shown), _topics(ours.get("topics"), shown),
         settings | FIXED,
     )  # fmt: skip
-
-
-def _shown(dsn: str) -> str:
-    """The DSN with whatever could be a secret replaced."""
-    return re.sub(
-        r"([?&]([^=&#]*)=)[^&#]*",
-        lambda hit: f"{hit[1]}{MASK}" if _SECRET.search(hit[2].lower()) else hit[0],
-        mask_dsn(dsn),
-    )
 
 
 def _how_secret(name: str) -> str:

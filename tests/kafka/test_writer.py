@@ -29,6 +29,8 @@ from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping
 from schemas.messages import TOPICS
 from sinks.base import SinkRefused, SinkUnavailable
+from sinks.batching import Batcher
+from sinks.both import Fanout
 from sinks.kafka import topics, writer
 from sinks.kafka.writer import KafkaSink
 from sinks.memory import MemorySink
@@ -124,6 +126,21 @@ def test_every_row_of_a_run_is_told_once_with_its_key_headers_and_body(
     assert kinds["pathline.retraction/1", "recovered"] > 1
     assert kinds["pathline.retraction/1", "void"] == 1
     assert kinds["pathline.reject/1", "not_json"] == 1
+
+
+def test_what_is_stored_is_told_on_the_way_of_the_pipeline(
+    broker: Topics, prefix: str, blocks: MemorySink
+) -> None:
+    stored = MemorySink()
+    both = Fanout([stored, KafkaSink(f"kafka://{broker.servers}?prefix={prefix}")])
+    both.open(OURS)
+    batcher = Batcher(both, rows_max=150)
+    for table, written in blocks.blocks.items():
+        for block in written:
+            batcher.add(table, block)
+    batcher.close()
+    both.close()
+    assert sorted_(heard(read_all(broker, prefix))) == sorted_(news(stored)) == sorted_(news(blocks))
 
 
 def test_what_is_written_again_has_the_ids_that_it_had(

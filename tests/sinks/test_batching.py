@@ -20,7 +20,18 @@ from sinks.batching import Batcher
 from sinks.check import SchemaMismatch
 from sinks.memory import MemorySink
 from sinks.merge import MAXIMA, VERSIONS, join, merge
-from tests.sinks.rows import START, batch, fresh, journey, minute, session, set_aside, transition
+from tests.sinks.rows import (
+    START,
+    batch,
+    became,
+    fresh,
+    journey,
+    minute,
+    session,
+    set_aside,
+    thing,
+    transition,
+)
 
 
 class GatedSink(MemorySink):
@@ -274,3 +285,27 @@ def test_words_that_appear_twice_in_a_dictionary_are_one_word() -> None:
     assert merge("funnel_minute", good.set_column(place, good.schema.field(place), double)).to_pylist() == [
         minute(entered=2)
     ]
+
+
+class OrderedSink(MemorySink):
+    """Remembers which table came when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def write(self, table: str, batch: pa.RecordBatch) -> None:
+        self.order.append(table)
+        super().write(table, batch)
+
+
+def test_what_takes_an_abandonment_back_is_never_written_before_it() -> None:
+    """A sink that tells rows as they come would have told a retraction of nothing."""
+    for rows_max in (2, 100):  # a block that fills up, and a flush
+        sink = OrderedSink()
+        batcher = Batcher(sink, rows_max=rows_max)
+        batcher.add("outcomes", batch("outcomes", [became(1)]))
+        batcher.add("objects", batch("objects", [thing(2, state="abandoned")]))
+        batcher.add("outcomes", batch("outcomes", [became(2, state="void")]))
+        batcher.close()
+        assert sink.order == ["objects", "outcomes"]
