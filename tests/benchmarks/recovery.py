@@ -3,7 +3,8 @@
 Five million open sessions over eight shards, made in the core; each epoch some of them have an event.
 Snapshots are made as the runtime makes them, segment files and their fsync included, but for bytewax's own
 store, which gets a few kilobytes. Then all shards are loaded anew and apply events: the first output. For
-comparison the same state is packed whole once. Other work on the machine shows: look at the median, and at CPU.
+comparison the same state is packed whole once. Other work on the machine shows: look at the median, and at
+CPU.
 """
 
 from __future__ import annotations
@@ -204,7 +205,8 @@ def report(found: Found, arguments: argparse.Namespace) -> str:
     return (
         f"# What snapshots and a restart cost at size\n\n{setting}\n\n{table}\n\n"
         f"bytewax's store gets {found.pointers / 1000:,.1f} kB an epoch. A restart loads all shards in "
-        f"{found.loaded:.1f} s ({found.loaded_cpu:.1f} s of CPU)\nand has its first output after {found.output:.1f} s, "
+        f"{found.loaded:.1f} s ({found.loaded_cpu:.1f} s of CPU)\n"
+        f"and has its first output after {found.output:.1f} s, "
         "with one process; the start of Python and bytewax is not in it.\n"
     )
 

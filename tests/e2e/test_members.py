@@ -1,4 +1,6 @@
-"""A cluster of several calls of `pathline run`, as several machines would make them; and other numbers of workers."""
+"""A cluster of several calls of `pathline run`, as several machines would make them; and other numbers of
+workers.
+"""
 
 from __future__ import annotations
 
