@@ -8,10 +8,15 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipeline.core.decode.decoder import Decoder
 from pipeline.runtime import members
+from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder
+from pipeline.runtime.incidents import partition_added
 from pipeline.runtime.intake import Origin
+from pipeline.runtime.lulls import Lull, Lulls
 from pipeline.settings import Settings
 from pipeline.sources import quarantine
 from pipeline.sources.blocks import LiveReader, Reader
@@ -131,6 +136,19 @@ class Inputs:
         if found != known:
             self._partitions.write(found)
         return found[len(known) :] if known else []
+
+    def welcome(self, new: list[TopicPart], *, shares_time: bool) -> list[pa.RecordBatch]:
+        """Rows that tell of partitions that are `new` to a deployment which has begun. Where all partitions
+        share one time, what has passed has passed for them too: what they bring from before is late. To be
+        called before the board of the last run is gone.
+        """
+        known = len(self._partitions.read()) - len(new)
+        board = self.state.board
+        reached = min(Board.open(board, known).column("watermark_ms")) if board.exists() and known else 0
+        if shares_time and reached > 0:
+            for number, part in enumerate(new, start=known):
+                Lulls.of(self.state.lulls, number).add(Lull(0, part.offset, reached))
+        return [partition_added(part.topic, part.partition, part.offset) for part in new]
 
     def has_grown(self) -> bool:
         """Whether the topics have partitions that nobody reads yet."""

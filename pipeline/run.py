@@ -81,6 +81,11 @@ class Plan:
         return self.mapping.orders is not None
 
     @property
+    def shares_time(self) -> bool:
+        """Whether the slowest partition decides how far all are."""
+        return self.waits_for_orders or not self.lanes_per_partition
+
+    @property
     def lanes_per_partition(self) -> bool:
         return self.settings.partitioned_by == "visitor"
 
@@ -246,7 +251,7 @@ def _intake(plan: Plan) -> Intake:
         look_ahead_ms=settings.look_ahead_ms,
         rows_max=settings.batch_rows,
         epoch_bytes_max=settings.epoch_bytes_max,
-        idle=Idle(settings.idle_after_ms, settings.allowed_lateness_ms, plan.state.path / "lulls"),
+        idle=Idle(settings.idle_after_ms, settings.allowed_lateness_ms, plan.state.lulls),
         ordered=settings.sort,
         closes=plan.closes,
         cuts=None if plan.lanes_per_partition else plan.state.cuts,

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from rich.console import Console
 
 from pipeline.cli.compiled import told
+from pipeline.cli.growth import growing
 from pipeline.cli.progress import Progress, set_aside
 from pipeline.cli.supervised import supervised
 from pipeline.cli.watch import Watch, console_of
@@ -37,21 +39,30 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
     watch = Watch(plan.settings, plan.state.path, console)
     try:
         with stop.interrupting(), _held(plan) as held, watch:
-            board = _prepare(plan, console)
-            stop.on_signals()
             began = time.monotonic()
-            with watch.progress(board, plan.inputs.origins) as progress:
-                several = plan.settings.processes > 1 or plan.settings.restarts > 0
-                if several:
-                    code = supervised(plan, board, progress, watch, held, console)
-                else:
-                    code = _one(plan, progress)
+            while True:
+                board = _prepare(plan, console)
+                stop.on_signals()
+                with watch.progress(board, plan.inputs.origins) as progress, growing(plan.inputs, console):
+                    code = _run(plan, board, progress, watch, held, console)
+                if code or not stop.paused():
+                    break
+                stop.reset()
+                plan = replace(plan)  # asks anew which partitions there are
             if code == 0:
                 _conclude(plan, board, console, time.monotonic() - began, keeps)
             return code
     except stop.StoppedEarly:
         console.print("stopped cleanly before anything was read", highlight=False)
         return 0
+
+
+def _run(
+    plan: Plan, board: Board, progress: Progress, watch: Watch, held: tuple[int, ...], console: Console
+) -> int:
+    if plan.settings.processes > 1 or plan.settings.restarts > 0:
+        return supervised(plan, board, progress, watch, held, console)
+    return _one(plan, progress)
 
 
 @contextmanager
@@ -72,7 +83,8 @@ def _prepare(plan: Plan, console: Console) -> Board:
     if plan.settings.process_id:
         return _prepared_elsewhere(plan, console)
     try:
-        plan.inputs.begin()
+        new = plan.inputs.begin()
+        found = plan.inputs.welcome(new, shares_time=plan.shares_time) if new else []
         board = Board.create(plan.state.board, len(plan.inputs.origins))
         quarantine.keep(plan.state.path, plan.settings.quarantine)
     except OSError as error:
@@ -82,6 +94,8 @@ def _prepare(plan: Plan, console: Console) -> Board:
     sink = open_sink(plan.settings.clickhouse)
     sink.open(plan.deployment)
     sink.write("active_versions", rows(plan.active))
+    for incident in found:
+        sink.write("incidents", incident)
     sink.close()
     with told(console):
         warm(plan.journeys, stores_events=plan.settings.store_events)

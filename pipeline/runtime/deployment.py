@@ -80,6 +80,11 @@ class StateFolder:
         return self.path / "board.bin"
 
     @property
+    def lulls(self) -> Path:
+        """The journals of silent partitions."""
+        return self.path / "lulls"
+
+    @property
     def cuts(self) -> Cuts:
         return Cuts(self.path / "cuts.jsonl")
 

@@ -16,7 +16,17 @@ import numpy as np
 import pyarrow as pa
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from pipeline.core.admit.admit import ACCEPTED, DUPLICATE, FILTERED, LATE, RECEIVED, REJECTED, Admit, Admitted
+from pipeline.core.admit.admit import (
+    ACCEPTED,
+    DUPLICATE,
+    FILTERED,
+    LATE,
+    NO_WATERMARK,
+    RECEIVED,
+    REJECTED,
+    Admit,
+    Admitted,
+)
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime import meters, underway
 from pipeline.runtime.board import Board
@@ -143,11 +153,12 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
                     f"--input: {self._origin.shown} has changed since it was sorted",
                     "begin anew with `pathline reset`",
                 )
-        self._lulls = Lulls(intake.idle.journals / f"{number:05d}.jsonl")
+        self._lulls = Lulls.of(intake.idle.journals, number)
         self._cuts = self._all_cuts()
         self._pass_cuts()
         intake.board.put(number, received_before=self._received)
         self._turn = underway.turn(number, self._received)
+        self._greets = not self._received and self._admit.watermark != NO_WATERMARK
         self._tell()
 
     @property
@@ -175,6 +186,9 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         if self._wait:
             self._turn.skip()
             return []
+        if self._greets:  # a partition that is new: the others need not wait for it
+            self._greets = False
+            return [self._arrived(None)]
         self._block_began_ms = self._admit.watermark
         self._turn.begin(self._received, self._reader)
         with step("read · decode"):
@@ -220,6 +234,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         idle, reader = self._intake.idle, self._reader
         assert self._is_live(reader)
         self._intake.board.put(self._number, resting=1, lag=reader.lag)
+        self._tell_lag()
         at_end_ms = reader.at_end_ms(idle.after_ms / 1000)
         if at_end_ms is None or self._cuts:
             return []
@@ -293,7 +308,13 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             lag=self._reader.lag if self._is_live(self._reader) else 0,
         )
         source, watermark = self._admit.partition.source, int(self._admit.watermark)
-        meters.partition(source, self._number, totals.tolist(), watermark, idle=self._finished)
+        meters.partition(source, self._origin.number, totals.tolist(), watermark, idle=self._finished)
+        self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        """What the broker has for us, and whether that is nothing."""
+        if self._is_live(self._reader):
+            meters.lag(self._origin.source, self._origin.number, self._reader.lag)
 
     def _freshness(self, admitted: Admitted) -> pa.RecordBatch:
         """One row per site of the block: outside the law, it tells the wall clock."""

@@ -35,6 +35,11 @@ class Lulls:
         self._kept_from = 0
         self._positions: list[int] = []
 
+    @classmethod
+    def of(cls, folder: Path, number: int) -> Lulls:
+        """That of the partition with this number."""
+        return cls(folder / f"{number:05d}.jsonl")
+
     def read(self, received: int) -> list[Lull]:
         """Those that a run which has `received` so many records has still to meet, in order."""
         return [lull for lull in self._all() if lull.received >= received]

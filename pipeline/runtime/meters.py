@@ -65,6 +65,11 @@ def partition(source: str, number: int, totals: Sequence[int], watermark_ms: int
             metrics.put(metrics.WATERMARK_AGE, time.time(), *who)
 
 
+def lag(source: str, number: int, records: int) -> None:
+    """What a broker has of a partition that was not read yet."""
+    metrics.put(metrics.CONSUMER_LAG, records, source, str(number))
+
+
 def rejected(rows: pa.RecordBatch | None) -> None:
     """Rows of `rejected_events`, where a block had some."""
     if rows is not None and rows.num_rows:

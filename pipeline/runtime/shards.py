@@ -38,6 +38,11 @@ def _limits(hits: Hits, count: int) -> list[Fact]:
     return [Fact("limits", rows)] if rows is not None else []
 
 
+def _put_known(watermark: NDArray[np.int64], known: NDArray[np.int64]) -> None:
+    """How far partitions were: a topic may have more of them now."""
+    watermark[: len(known)] = known
+
+
 class Logged(Changing, Protocol):
     """A state that can be kept in a log, or whole."""
 
@@ -97,7 +102,7 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes
         self._finished = np.zeros(time.partitions, np.bool_)
         if resume_state is not None:
             state = self._kept.load(resume_state, self._orders)
-            self._watermark = np.array(state["watermark"])
+            _put_known(self._watermark, state["watermark"])
 
     def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict] | Fact], bool]:
         for claims in values:
@@ -144,7 +149,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         if resume_state is not None:
             state = self._kept.load(resume_state, self._track)
             self._shard = state["shard"]
-            self._watermark = np.array(state["watermark"])  # finished or not is said anew in every run
+            _put_known(self._watermark, state["watermark"])  # finished or not is said anew in every run
             self._decided = state["decided"]
 
     def on_batch(self, values: list[Routed | Verdict]) -> tuple[Iterable[Fact | Tracked], bool]:

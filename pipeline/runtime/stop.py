@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 _STOP = threading.Event()
+_PAUSE = threading.Event()
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SHOW_CURSOR: Final = "\x1b[?25h"
 
@@ -29,8 +30,21 @@ def stop() -> None:
     _STOP.set()
 
 
+def pause() -> None:
+    """Asks for a stop after which the run goes on, otherwise than before."""
+    if not stopping():
+        _PAUSE.set()
+        stop()
+
+
+def paused() -> bool:
+    """Whether the stop was a pause, and nobody asked for more since."""
+    return _PAUSE.is_set()
+
+
 def reset() -> None:
-    """Forgets that a stop was asked for: for a second run in one process (tests, the demo)."""
+    """Forgets that a stop was asked for: for a second run in one process."""
+    _PAUSE.clear()
     _STOP.clear()
 
 
@@ -62,16 +76,17 @@ def _handle(handler: object) -> None:
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
-    if stopping():
+    if stopping() and not _PAUSE.is_set():
         if sys.stderr.isatty():
             sys.stderr.write(_SHOW_CURSOR)
             sys.stderr.flush()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
-    stop()
+    _stop_asked(number, frame)
 
 
 def _stop_asked(number: int, frame: FrameType | None) -> None:
+    _PAUSE.clear()
     stop()
 
 

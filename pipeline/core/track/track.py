@@ -349,7 +349,8 @@ class Track:
         """Goes on, under the same settings, from what `dump` wrote, or `rest` and `changes`."""
         rest = dumped["rest"]
         held: list[Events] = []
-        self.watermarks = np.array(rest["watermarks"])
+        known = np.array(rest["watermarks"])
+        self.watermarks[: len(known)] = known  # the topic may have more partitions now
         self.state = ShardState.load(
             self.state.journeys,
             self.state.notes,
