@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from pipeline.runtime.board import Board
 from tests.e2e.conftest import Stream, stream
-from tests.e2e.runs import Place, Rows, pathline, same
+from tests.e2e.runs import Place, Rows, Running, pathline, same, until
 from tests.kafka.broker import Broker
 from tests.kafka.topics import Record, Topics
 from tests.w1 import mapping_with_orders
@@ -127,3 +128,68 @@ def test_what_is_wrong_with_a_topic_is_said_before_anything_starts(broker: Topic
     secret = f"kafka://{broker.servers}/clicks?sasl.password=hush"
     ended = pathline("run", "--input", secret, *where).refused("sasl.password", "--kafka-config")
     assert "hush" not in ended.said
+
+
+def live(broker: Topics, topic: str, folder: Path, *more: str, partitions: int = PARTITIONS) -> FromTopic:
+    """A deployment that goes on for ever."""
+    options = ("--journey", "checkout", "--mapping", mapping_with_orders(folder), "--epoch", "200ms", *more)
+    source = f"kafka://{broker.servers}/{topic}"
+    return FromTopic(folder, (source,), options, partitions=partitions)  # type: ignore[arg-type]
+
+
+def test_a_live_run_reads_on_lets_silence_pass_and_takes_new_partitions_in(
+    broker: Topics, stream: Stream, tmp_path: Path
+) -> None:
+    files = stream(SESSIONS, SEED, PARTITIONS)
+    topic = fill(broker, files[:1])
+    first, second = (len(file.read_bytes().splitlines()) for file in files[:2])
+    place = live(broker, topic, tmp_path, "--idle-after", "1s", "--listen", "none", partitions=1)
+    with live_run(place) as running:
+        until(lambda: sum(place.board("received")) == first, "the first records")
+        silent = place.board("watermark_ms")[0]
+        until(lambda: place.board("watermark_ms")[0] > silent, "time to pass in silence")
+        broker.add_partitions(topic, 2)
+        broker.produce(topic, [Record(line, partition=1) for line in files[1].read_bytes().splitlines()])
+        grown = FromTopic(place.folder, place.files, partitions=2)
+        until(lambda: grown.board("received") == [first, second], "the new partition")
+        running.signal(signal.SIGTERM)
+        ended = running.ended().clean()
+    assert "stopped cleanly" in ended.said
+    rows = place.rows()
+    (incident,) = (json.loads(row) for row in rows["incidents"])
+    assert (incident["kind"], incident["partition"]) == ("partition_added", 1)
+    counted = [json.loads(row) for row in rows["conservation"]]
+    assert sum(row["received"] for row in counted) == first + second
+    assert not any(row["balance"] for row in counted)
+
+
+def test_a_live_run_whose_process_is_killed_starts_again_by_itself(
+    broker: Topics, stream: Stream, tmp_path: Path, expected: Rows
+) -> None:
+    topic = fill(broker, stream(SESSIONS, SEED, PARTITIONS))
+    place = live(broker, topic, tmp_path, "--idle-after", "1h", "--listen", "none", "--workers", "2")
+    whole = sum(len(file.read_bytes().splitlines()) for file in stream(SESSIONS, SEED, PARTITIONS))
+    with live_run(place) as running:
+        until(lambda: sum(place.board("received")) > 200, "some records")
+        os.kill(running.workers()[0], signal.SIGKILL)
+        until(lambda: sum(place.board("received")) == whole, "all records")
+        running.signal(signal.SIGTERM)
+        ended = running.ended().clean()
+    assert "was killed by SIGKILL" in ended.said
+    drained = pathline_drained(place)
+    same(comparable(drained), expected)
+
+
+def pathline_drained(place: FromTopic) -> Rows:
+    """The rows once time stands where it stood for the files: at the end of what there is."""
+    FromTopic(place.folder, place.files, (*place.options, "--until-drained")).run().clean()
+    return place.rows()
+
+
+@contextmanager
+def live_run(place: FromTopic) -> Iterator[Running]:
+    running = place.start()
+    try:
+        yield running
+    finally:
+        running.close()
