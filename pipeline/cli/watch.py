@@ -49,6 +49,7 @@ class Watch:
         self._log: Any = None
         if not (console.is_terminal and settings.log_format == "auto"):
             self._log = log.logger("json" if settings.log_format == "json" else "logfmt")
+        self._in_log_alone = settings.log_format != "auto"  # else people are told in sentences how it went
         self._failed: LastError | None = None
 
     def __enter__(self) -> Watch:
@@ -65,7 +66,7 @@ class Watch:
             listens=settings.listen if self._server else "",
         )
         self._record.begin(self._run)
-        if self._log:
+        if self._in_log_alone:
             self._log.info(
                 "begin", sink=self._run.sink, processes=settings.workers, listens=self._run.listens
             )
@@ -85,7 +86,7 @@ class Watch:
         else:
             how = "drained" if self._settings.until_drained else "finished"
         self._record.end(self._run, how)
-        if self._log:
+        if self._in_log_alone:
             self._log.info("end", how=how, seconds=round(time.time() - self._run.started_at, 1))
 
     def progress(self, board: Board, origins: Sequence[Origin]) -> Progress:
@@ -103,7 +104,7 @@ class Watch:
             found.at, found.kind, mask_text(found.message, dsn), mask_text(found.hint, dsn)
         )
         self._record.fail(self._failed)
-        if self._log:
+        if self._in_log_alone:
             self._log.error("failed", kind=found.kind, message=self._failed.message)
 
     def _serve(self) -> Server | None:
