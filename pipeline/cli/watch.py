@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline.cli.errors import HINTS, MENDABLE
 from pipeline.cli.progress import Progress
-from pipeline.runtime import log, stop
+from pipeline.runtime import log, metrics, stop
 from pipeline.runtime.board import Board
 from pipeline.runtime.exposition import Exposition
 from pipeline.runtime.health import LISTENER_DEFAULT, BadListener, Server, address
@@ -27,6 +27,9 @@ from sinks.base import mask_dsn, mask_text
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("pipeline", "schemas", "sinks")
+
+STARTER: Final = "starter"
+"""The numbers of whoever starts processes, beside theirs."""
 
 
 def console_of(settings: Settings, console: Console) -> Console:
@@ -98,14 +101,25 @@ class Watch:
         """Keeps what the run failed of: the first time, for what follows comes of it."""
         if self._failed:
             return
-        dsn = self._settings.clickhouse
-        found = last_error(error)
-        self._failed = LastError(
-            found.at, found.kind, mask_text(found.message, dsn), mask_text(found.hint, dsn)
-        )
-        self._record.fail(self._failed)
+        self._failed = self._keep(error)
         if self._in_log_alone:
-            self._log.error("failed", kind=found.kind, message=self._failed.message)
+            self._log.error("failed", kind=self._failed.kind, message=self._failed.message)
+
+    def restarted(self, error: BaseException) -> None:
+        """The processes of the run died of `error`, and are started again."""
+        if metrics.own_process() != STARTER:
+            metrics.begin(self._record.numbers, STARTER, os.getpid())
+        metrics.add(metrics.RESTARTS, 1)
+        kept = self._keep(error)
+        if self._log:
+            self._log.warning("restart", kind=kept.kind, message=kept.message)
+
+    def _keep(self, error: BaseException) -> LastError:
+        """Writes down what may be known of an error, without secrets."""
+        found, dsn = last_error(error), self._settings.clickhouse
+        kept = LastError(found.at, found.kind, mask_text(found.message, dsn), mask_text(found.hint, dsn))
+        self._record.fail(kept)
+        return kept
 
     def _serve(self) -> Server | None:
         """The default place may be taken by another run on the same machine, and need not stop this one."""

@@ -75,6 +75,7 @@ class Exposition:
         told = merged(processes.values(), time.time() if now is None else now)
         for metric, labels, value in (*self._of_folder(), *_of_processes(processes), _build()):
             told.setdefault(metric.name, {})[labels] = value
+        told.setdefault(metrics.RESTARTS.name, {(): 0.0})  # so that the first one is seen to happen
         return told
 
     def _of_folder(self) -> Iterator[tuple[Metric, tuple[str, ...], float]]:

@@ -135,8 +135,8 @@ def acknowledged(batcher: Batcher) -> None:
 
 
 def _retried(details: RetryDetails) -> None:
-    code = getattr(details.caused_by, "code", None)
+    """The error says its `kind`, or its words hold ClickHouse's code; else the connection failed."""
     found = _CODE.search(str(details.caused_by))
-    known = str(code) if isinstance(code, int) else found[1] if found else "transport"
-    metrics.add(metrics.SINK_RETRIES, 1, known)
+    kind = getattr(details.caused_by, "kind", None) or (found[1] if found else "transport")
+    metrics.add(metrics.SINK_RETRIES, 1, str(kind))
     metrics.put(metrics.MOVED_AGE, time.time(), metrics.own_process())

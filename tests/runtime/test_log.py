@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import stamina
 
 from pipeline.runtime import log, meters, metrics
 from pipeline.runtime.exposition import Exposition
@@ -153,3 +154,31 @@ def test_what_is_said_to_people_becomes_lines_of_the_log(said: io.StringIO) -> N
     stream.write("was late\n  hint: sort\n\nfin")
     stream.write("ished\n")
     assert [line["text"] for line in told(said)] == ["warning: much was late", "hint: sort", "finished"]
+
+
+class Refused(Exception):  # noqa: N818
+    def __init__(self, text: str, kind: str | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def test_retries_are_counted_by_code_and_nothing_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meters.begin(tmp_path, 0)
+    secret = "anna@example.com"
+    errors = [
+        Refused(f"Code: 252. Too many parts {secret}"),
+        Refused("away", "http_503"),
+        Refused("connection reset"),
+    ]
+    for attempt in stamina.retry_context(
+        on=Refused, attempts=None, timeout=10, wait_initial=0, wait_jitter=0
+    ):
+        with attempt:
+            if errors:
+                raise errors.pop(0)
+    for code in ("252", "http_503", "transport"):
+        assert metrics.value(metrics.SINK_RETRIES, code) == 1
+    said = capsys.readouterr()
+    assert said.out + said.err == ""

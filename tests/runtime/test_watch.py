@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from pipeline.cli.watch import Watch, last_error
+from pipeline.core.snapshot import unpack
+from pipeline.runtime.exposition import Exposition
+from pipeline.runtime.launch import RunFailed
+from pipeline.runtime.record import Record
+from pipeline.settings import Settings
 from tests.e2e.conftest import Stream, stream
 from tests.e2e.runs import Ended, Place, pathline, until
 
@@ -208,9 +216,6 @@ def test_status_of_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_unforeseen_error_is_kept_without_its_words() -> None:
-    from pipeline.cli.watch import last_error
-    from pipeline.core.snapshot import unpack
-
     try:
         unpack("intake", 5)  # type: ignore[arg-type]
     except TypeError as error:
@@ -218,3 +223,21 @@ def test_an_unforeseen_error_is_kept_without_its_words() -> None:
     assert found.kind == "TypeError"
     assert re.search(r", at pipeline/core/snapshot.py:\d+: its traceback", found.message)
     assert "int" not in found.message
+
+
+def test_a_restart_is_counted_and_kept_as_the_last_error_and_is_no_end(tmp_path: Path) -> None:
+    settings = Settings(
+        listen="none", log_format="json", clickhouse="clickhouse://me:tr0ub4dor@host:8123", workers=2
+    )
+    exposition = Exposition(Record(tmp_path))
+    with Watch(settings, tmp_path, Console(file=io.StringIO())) as watch:
+        restarts = [exposition.samples()["restarts_total"]]
+        for number in range(2):
+            watch.restarted(RunFailed(f"worker process {number} was killed, it said tr0ub4dor", None, ""))
+            restarts.append(exposition.samples()["restarts_total"])
+    assert restarts == [{(): 0.0}, {(): 1.0}, {(): 2.0}]
+    error, run = Record(tmp_path).last_error(), Record(tmp_path).run()
+    assert error is not None
+    assert error.message == "worker process 1 was killed, it said ***"
+    assert run is not None
+    assert run.how == "finished"
