@@ -3,8 +3,7 @@
 Five million open sessions over eight shards, made in the core; each epoch some of them have an event.
 Snapshots are made as the runtime makes them, segment files and their fsync included, but for bytewax's own
 store, which gets a few kilobytes. Then all shards are loaded anew and apply events: the first output. For
-comparison the same state is packed whole once. Other work on the machine shows: look at the median, and at
-CPU.
+comparison the same state is packed whole once. Other work on the machine shows: look at medians and at CPU.
 """
 
 from __future__ import annotations
