@@ -205,8 +205,8 @@ def report(found: Found, arguments: argparse.Namespace) -> str:
         f"# What snapshots and a restart cost at size\n\n{setting}\n\n{table}\n\n"
         f"bytewax's store gets {found.pointers / 1000:,.1f} kB an epoch. A restart loads all shards in "
         f"{found.loaded:.1f} s ({found.loaded_cpu:.1f} s of CPU)\n"
-        f"and has its first output after {found.output:.1f} s, "
-        "with one process; the start of Python and bytewax is not in it.\n"
+        f"and has its first output after {found.output:.1f} s, with one process; "
+        "the start of Python and bytewax is not in it.\n"
     )
 
 
