@@ -106,7 +106,7 @@ def test_a_reply_lost_after_the_insert_doubles_nothing_in_any_table(proxy: Fault
     assert [insert.fault for insert in proxy.inserts] == [LOST_REPLY, LOST_REPLY, None] * len(SAMPLES)
     for table in SAMPLES:
         assert seen(f"SELECT count() AS n FROM pathline.{table} FINAL") == [{"n": 1}], table
-    for view in ("transitions", "orders", "events", "abandonments", "late_events", "rejected_events"):
+    for view in ("transitions_all", "abandonments_all", "orders", "events", "late_events", "rejected_events"):
         assert seen(f"SELECT count() AS n FROM bi.{view}") == [{"n": 1}], view
 
 
