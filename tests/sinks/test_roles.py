@@ -73,11 +73,15 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> str:
 def sink(dsn: str) -> Iterator[ClickHouseSink]:
     """Made by the writer: databases, tables, views, rows of every kind."""
     sink = ClickHouseSink(dsn)
+    fill(sink)
+    yield sink
+    sink.close()
+
+
+def fill(sink: ClickHouseSink) -> None:
     sink.open(OURS)
     for table, row in SAMPLES.items():
         sink.write(table, batch(table, [row]))
-    yield sink
-    sink.close()
 
 
 @pytest.fixture(params=[WRITER, READER])
@@ -151,10 +155,11 @@ def test_neither_has_anything_beyond_the_two_databases(role: tuple[str, Any], sq
 
 
 def test_the_writer_can_upgrade_and_empty_its_databases_and_only_them(dsn: str, sink: ClickHouseSink) -> None:
-    sink.open(OURS)  # again: every view is looked at
     client = connect(sink._target)
     client.command("ALTER TABLE pathline.orders ADD COLUMN IF NOT EXISTS more String")
     client.command("CREATE OR REPLACE VIEW bi.limits AS SELECT 1 AS x")
     reset(dsn)
     assert client.command("SELECT count() FROM system.databases WHERE name IN ('pathline', 'bi')") == 0
     client.close()
+    sink.close()
+    fill(sink)  # as it was
