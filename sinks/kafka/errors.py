@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import KafkaError
@@ -36,8 +37,17 @@ REFUSAL_HINTS: Final = {
 """Errors that the same message would meet again, until somebody has mended something."""
 
 
-def judged(error: KafkaError, target: KafkaTarget, what: str) -> SinkRefused | SinkUnavailable:
+CONNECT_HINTS: Final = REFUSAL_HINTS | {
+    KafkaError._RESOLVE: "check the names of the brokers",
+    KafkaError._SSL: "ssl.ca.location must name the certificate of whoever signed the brokers'",
+}
+"""And those that mean the same where no connection was ever made; later on they may pass."""
+
+
+def judged(
+    error: KafkaError, target: KafkaTarget, what: str, hints: Mapping[int, str] = REFUSAL_HINTS
+) -> SinkRefused | SinkUnavailable:
     """The error in words, secrets masked: a refusal where it is somebody's to mend."""
     said = f"{target.shown}: {what}: {target.masked(error.str())}"
-    hint = REFUSAL_HINTS.get(error.code())
+    hint = hints.get(error.code())
     return SinkRefused(said, hint) if hint else SinkUnavailable(said)

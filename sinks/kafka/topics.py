@@ -10,8 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from sinks.base import SinkUnavailable
-from sinks.kafka.errors import REFUSAL_HINTS, judged
+from sinks.kafka.errors import CONNECT_HINTS, REFUSAL_HINTS, judged
 from sinks.kafka.settings import KafkaTarget
 
 CONNECT_SECONDS_MAX: Final = 30.0
@@ -19,10 +18,10 @@ _MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _CLUSTER_DEFAULT: Final = -1
 
 
-def prepare(target: KafkaTarget, producer: Any, listen: Callable[[], str]) -> None:
+def prepare(target: KafkaTarget, producer: Any, listen: Callable[[], KafkaError | None]) -> None:
     """Makes the topics that are missing: all but the size of a message is as the cluster does by default.
 
-    `listen` gives what the client heard last, and raises what nobody needs to wait for.
+    `listen` says why there is no connection, and raises what nobody needs to wait for.
     """
     until = time.monotonic() + CONNECT_SECONDS_MAX
     names = [target.prefix + topic for topic in target.topics]
@@ -40,7 +39,7 @@ def told_of(producer: Any, name: str) -> KafkaError | None:
 
 
 def _is_missing(
-    target: KafkaTarget, producer: Any, name: str, listen: Callable[[], str], until: float
+    target: KafkaTarget, producer: Any, name: str, listen: Callable[[], KafkaError | None], until: float
 ) -> bool:
     while True:
         try:
@@ -53,7 +52,7 @@ def _is_missing(
         if error.code() in REFUSAL_HINTS:
             raise judged(error, target, name)
         if time.monotonic() > until:
-            raise SinkUnavailable(f"{target.shown}: no answer within {CONNECT_SECONDS_MAX:g} s: {heard}")
+            raise judged(heard or error, target, f"no answer within {CONNECT_SECONDS_MAX:g} s", CONNECT_HINTS)
 
 
 def _make(target: KafkaTarget, names: list[str]) -> None:

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from sinks.base import Deployment, SinkRefused, SinkUnavailable
 from sinks.check import conform
-from sinks.kafka.errors import REFUSAL_HINTS, judged
+from sinks.kafka.errors import CONNECT_HINTS, REFUSAL_HINTS, judged
 from sinks.kafka.settings import kafka_target
 from sinks.kafka.telling import Told, tell, topic_of
 from sinks.kafka.topics import prepare, told_of
@@ -43,7 +43,8 @@ class KafkaSink:
         self._producer: Any = None
         self._deployment = b""
         self._failed: KafkaError | None = None
-        self._heard = "no broker answered"
+        self._heard: KafkaError | None = None
+        self._unusable: KafkaError | None = None
         self._suspected = False
 
     def __repr__(self) -> str:
@@ -115,7 +116,9 @@ class KafkaSink:
     def _on_error(self, error: KafkaError) -> None:
         """What the client says of itself. Most of it passes; that a password is wrong does not."""
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # only says that all said what was heard before
-            self._heard = self._target.masked(error.str())
+            self._heard = error
+        if error.code() in CONNECT_HINTS:  # the same fault also shows as a connection that just ended
+            self._unusable = error
         if error.fatal() or error.code() in REFUSAL_HINTS:
             self._failed = self._failed or error
 
@@ -123,12 +126,12 @@ class KafkaSink:
         if error is not None:
             self._failed = self._failed or error
 
-    def _listen(self) -> str:
-        """What the client heard last; raises what nobody needs to wait for."""
+    def _listen(self) -> KafkaError | None:
+        """Why there is no connection, as far as the client heard; raises what nobody needs to wait for."""
         self._producer.poll(0)
         if self._failed is not None:
             raise judged(self._failed, self._target, "no connection")
-        return self._heard
+        return self._unusable or self._heard
 
     def _judge(self, topic: str, wait: _Wait) -> None:
         """Whether it makes sense to wait on."""
@@ -157,10 +160,9 @@ class KafkaSink:
         raise judged(self._failed, self._target, topic)
 
     def _unavailable(self, topic: str) -> SinkUnavailable:
-        return SinkUnavailable(
-            f"{self._target.shown}: {topic}: no acknowledgement within "
-            f"{self._target.delivery_seconds:g} s: {self._heard}"
-        )
+        heard = self._target.masked(self._heard.str()) if self._heard else "no broker answered"
+        waited = f"no acknowledgement within {self._target.delivery_seconds:g} s"
+        return SinkUnavailable(f"{self._target.shown}: {topic}: {waited}: {heard}")
 
 
 class _Wait:

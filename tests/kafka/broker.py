@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.kafka.jars import classpath
-from tests.kafka.node import Ports, free_ports, properties
+from tests.kafka.node import HERE, KEYSTORE_PASSWORD, Ports, free_ports, properties
 from tests.kafka.topics import Topics
 
 START_SECONDS_MAX: Final = 90.0
@@ -31,8 +31,9 @@ ORPHANED: Final = 'exec 3<&0; (read -r _ <&3; kill -9 $$) & exec "$@" 3<&- </dev
 class Broker(Topics):
     """A node with a folder of its own: `start`, `stop`, `kill`, `restart` with the same data and ports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tls: bool = False) -> None:
         self.folder = folder
+        self.certificate = folder / "certificate.pem" if tls else None
         self._ports: Ports = free_ports()
         super().__init__(self._ports.servers)
         self.sasl_servers = self._ports.sasl_servers
@@ -93,7 +94,7 @@ class Broker(Topics):
 
     def _format(self, java: list[str], config: Path) -> None:
         draft = config.with_suffix(".draft")
-        settings = properties(self._ports, str(self.folder / "data"))
+        settings = properties(self._ports, str(self.folder / "data"), self._keystore())
         draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
@@ -106,6 +107,17 @@ class Broker(Topics):
             f"the broker's storage could not be formatted:\n{done.stdout}{done.stderr}"
         )
         draft.rename(config)
+
+    def _keystore(self) -> Path | None:
+        """A key of its own, whose certificate clients have to know."""
+        if self.certificate is None:
+            return None
+        store = self.folder / "key.p12"
+        common = ["-keystore", str(store), "-storepass", KEYSTORE_PASSWORD, "-alias", "broker"]
+        told = ["-dname", "CN=tests", "-ext", f"san=ip:{HERE}", "-keyalg", "EC", "-storetype", "PKCS12"]
+        for action in (["-genkeypair", *told], ["-exportcert", "-rfc", "-file", str(self.certificate)]):
+            subprocess.run(["keytool", *action, *common], check=True, capture_output=True)
+        return store
 
     def _await(self) -> None:
         process = self._process

@@ -231,6 +231,9 @@ def test_a_broker_that_is_not_there_at_the_start_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr(topics, "CONNECT_SECONDS_MAX", 0.0)
     with pytest.raises(SinkUnavailable, match=r"kafka://127\.0\.0\.1:9\?.*Connection refused"):
         KafkaSink("kafka://127.0.0.1:9?prefix=x.").open(OURS)
+    with pytest.raises(SinkRefused, match="resolve") as refused:
+        KafkaSink("kafka://nowhere.invalid:9092").open(OURS)
+    assert "names" in refused.value.hint
 
 
 def test_tables_without_a_topic_and_topics_that_are_not_wanted_are_not_told(
@@ -317,6 +320,36 @@ def test_the_right_to_write_is_all_that_is_needed_and_asked_for(
     log_in(monkeypatch, "writer", USERS["writer"])
     opened(SASL, killable.sasl_servers).write("transitions", batch("transitions", [transition()]))
     assert len(killable.read(f"{prefix}transitions")) == 1
+
+
+@pytest.fixture(scope="module")
+def tls(broker: Topics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    if not isinstance(broker, Broker):
+        pytest.skip("needs a process of its own")
+    own = Broker(tmp_path_factory.mktemp("tls") / "broker", tls=True)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.stop()
+
+
+def test_tls_takes_who_knows_the_certificate(
+    tls: Broker, opened: Opened, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for topic in TOPICS:
+        tls.create_topic(prefix + topic)
+    grant(tls, "writer", prefix, AclOperation.WRITE)
+    log_in(monkeypatch, "writer", USERS["writer"])
+    secure = "&security.protocol=SASL_SSL&sasl.mechanism=PLAIN"
+    sink = opened(f"{secure}&ssl.ca.location={tls.certificate}", tls.sasl_servers)
+    sink.write("transitions", batch("transitions", [transition()]))
+    assert len(tls.read(f"{prefix}transitions")) == 1
+
+    monkeypatch.setattr(topics, "CONNECT_SECONDS_MAX", 1.0)
+    with pytest.raises(SinkRefused, match="certificate verify failed") as refused:
+        opened(secure, tls.sasl_servers)
+    assert "ssl.ca.location" in refused.value.hint
 
 
 def grant(broker: Broker, user: str, prefix: str, operation: Any) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 ANSWER_SECONDS_MAX: Final = 30.0
 ANY_PARTITION: Final = -1
@@ -54,14 +54,26 @@ class Topics:
         return self._admin_client
 
     def answers(self, seconds: float, alive: Callable[[], bool] = lambda: True) -> bool:
-        """Whether it answers within so many seconds, and before it is no longer `alive`."""
+        """Whether it answers, for every partition that it has, within so many seconds and while `alive`."""
         until = time.monotonic() + seconds
         while alive() and time.monotonic() < until:
             try:
-                if self.admin.list_topics(timeout=1).brokers:
-                    return True
+                known = self.admin.list_topics(timeout=1)
+                places = [
+                    TopicPartition(name, one)
+                    for name, topic in known.topics.items()
+                    for one in topic.partitions
+                ]
+                # A broker that was restarted names itself as leader a moment before it is.
+                _done(
+                    self.admin.list_offsets({place: OffsetSpec.latest() for place in places})
+                    if places
+                    else {}
+                )
             except KafkaException:
                 time.sleep(0.1)
+            else:
+                return bool(known.brokers)
         return False
 
     def topic(self, partitions: int = 1, **config: str | int) -> str:
