@@ -108,6 +108,7 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
         problems += orders_missing(journeys, mapping)
     if problems or journeys is None or mapping is None or as_of_ms is None or active is None:
         raise BadSettings(problems)
+    members.await_first(settings.state, settings.process_id)
     stream = Stream(
         inputs=_named(settings),
         mapping=_digest(mapping.name, repr(mapping)),

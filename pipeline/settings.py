@@ -14,6 +14,9 @@ from schemas.documents import parse_duration_ms
 from sinks.base import mask_dsn
 
 ENV_PREFIX: Final = "PATHLINE_"
+FILE_SUFFIX: Final = "_FILE"
+"""PATHLINE_CLICKHOUSE_FILE=/run/secrets/dsn: it stands in that file, as secrets come to containers."""
+
 CONFIG_FILE: Final = "pathline.toml"
 SECOND_MS: Final = 1000
 DAY_MS: Final = 86_400_000
@@ -182,11 +185,23 @@ def _from_environment() -> list[tuple[str, Any, str]]:
         if not key.startswith(ENV_PREFIX):
             continue
         name = _known(key.removeprefix(ENV_PREFIX))
+        if key.endswith(FILE_SUFFIX) and name not in Settings.model_fields:
+            name = _known(key.removeprefix(ENV_PREFIX).removesuffix(FILE_SUFFIX))
+            text = _content(key, Path(text)) if name in Settings.model_fields else text
         if name not in Settings.model_fields:
             continue  # PATHLINE_DATA and the like are not settings of a run
         value: Any = tuple(text.split(",")) if name in LISTS else text
         out.append((name, value, key))
     return out
+
+
+def _content(key: str, file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise BadSettings(
+            [f"{key}: {file}: {error.strerror}\n  hint: name a file that can be read"]
+        ) from None
 
 
 def _problem(detail: Any, origin: dict[str, str]) -> str:

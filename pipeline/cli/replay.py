@@ -10,7 +10,6 @@ from rich.console import Console
 
 from pipeline.cli.execute import execute
 from pipeline.run import plan
-from pipeline.runtime import members
 from pipeline.settings import load_settings
 
 
@@ -120,6 +119,5 @@ def run(
         "listen": listen,
         "log_format": log_format,
     }
-    settings = load_settings(flags, config)
-    members.await_first(settings.state, settings.process_id)
-    raise typer.Exit(execute(plan(settings), Console(stderr=True)))
+    planned = plan(load_settings(flags, config))
+    raise typer.Exit(execute(planned, Console(stderr=True)))

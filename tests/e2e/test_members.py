@@ -1,6 +1,4 @@
-"""A cluster of several calls of `pathline run`, as several machines would make them; and other numbers of
-workers.
-"""
+"""Several calls of `pathline run` as one cluster, as several machines make them; other numbers of workers."""
 
 from __future__ import annotations
 

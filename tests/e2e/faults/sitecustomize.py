@@ -1,7 +1,7 @@
 """A fault in a run, for tests: every Python that has this folder on its path imports this by itself.
 
 `FAULT` says where and when: `enrich:ID` and `decode:ID` fail on the event of that id, as a bug in our code
-would; `open` fails before anything is read; `away:FILE` finds the sink away as often as FILE has lines,
+would; `open` fails before anything is read; `away:FILE` finds the sink away as often as FILE has lines;
 `wrong` finds a password wrong.
 """
 
