@@ -73,7 +73,7 @@ class Underway:
     @classmethod
     def create(cls, folder: Path, partitions: int) -> Underway:
         cells = np.full((partitions + 1, len(COLUMNS)), UNKNOWN, np.int64)
-        cells[:, 0] = 0
+        cells[:, :2] = 0
         (folder / FILE).write_bytes(cells.tobytes())
         return cls(folder / FILE, partitions)
 

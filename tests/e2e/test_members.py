@@ -133,5 +133,5 @@ def test_a_cluster_that_cannot_be_is_refused_at_once(stream: Stream, tmp_path: P
         "--workers: not together with --addresses",
         "the embedded database belongs to one process",
     )
-    place.run("--process-id", "0").refused("--addresses names them all")
+    place.run("--process-id", "0").refused("--addresses names all processes")
     place.run("--addresses", "127.0.0.1:7001").refused("which of them is this process?")

@@ -138,9 +138,8 @@ def test_a_cluster_has_an_address_for_each_replica() -> None:
     set_ = read(CLUSTER / "processes.yaml")
     (literal,) = read(CLUSTER / "kustomization.yaml")["configMapGenerator"][0]["literals"]
     addresses = literal.removeprefix("PATHLINE_ADDRESSES=").split(",")
-    assert addresses == [
-        f"pathline-{number}.pathline:{EXCHANGE}" for number in range(set_["spec"]["replicas"])
-    ]
+    replicas = set_["spec"]["replicas"]
+    assert addresses == [f"pathline-{number}.pathline:{EXCHANGE}" for number in range(replicas)]
     assert set_["spec"]["updateStrategy"] == {"type": "OnDelete"}
     claim = read(CLUSTER / "state.yaml")
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"], "they share the state folder"
