@@ -28,6 +28,7 @@ from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
 from pipeline.flow import Dataflow, Parts, build
 from pipeline.inputs import Inputs, problems_of_input
+from pipeline.runtime import aside
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
 from pipeline.runtime.intake import Idle, Intake
@@ -171,6 +172,8 @@ def _as_of_ms(settings: Settings) -> int:
 def parts(plan: Plan) -> Parts:
     """The parts of the flow for this process. Every process of a run makes the same."""
     settings, journeys = plan.settings, plan.journeys
+    named = [quarantine.positions_of(plan.state.path, number) for number in range(len(settings.input))]
+    aside.name(aside.Named(named, [path.name for path in settings.input]))
     rules = compile_rules(journeys)
     limits = Limits(
         settings.session_gap_ms,

@@ -15,6 +15,9 @@ WEATHER: Final = frozenset({"SinkUnavailable"})
 """Errors, by the names of their classes, that pass without anybody mending anything: worth another try."""
 
 _FIRST: list[tuple[BaseException, str]] = []
+_SUSPECTS: list[tuple[int, int]] = []
+
+SUSPECTS_MAX: Final = 100
 
 
 def note(error: BaseException, step: str = "") -> None:
@@ -33,9 +36,16 @@ def noted_step() -> str:
     return _FIRST[0][1] if _FIRST else ""
 
 
+def suspect(records: list[tuple[int, int]]) -> None:
+    """Names the records that the first error may be about, each by its partition and position."""
+    if not _SUSPECTS:
+        _SUSPECTS.extend(records[:SUSPECTS_MAX])
+
+
 def forget() -> None:
     """A new run begins in this process."""
     _FIRST.clear()
+    _SUSPECTS.clear()
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Failure:
     trace: str
     is_cause: bool  # a step of ours had it; else it may be the death of another process as seen from here
     step: str = ""
+    suspects: tuple[tuple[int, int], ...] = ()  # partition and position of records that it may be about
 
     @property
     def is_weather(self) -> bool:
@@ -58,7 +69,7 @@ class Failure:
         message = str(getattr(error, "message", error))
         trace = "".join(traceback.format_exception(error))
         hint = str(getattr(error, "hint", ""))
-        return cls(type(error).__name__, message, hint, trace, is_cause, noted_step())
+        return cls(type(error).__name__, message, hint, trace, is_cause, noted_step(), tuple(_SUSPECTS))
 
     def dump(self) -> str:
         """As a line of text."""
@@ -66,4 +77,5 @@ class Failure:
 
     @classmethod
     def load(cls, line: str) -> Failure:
-        return cls(**json.loads(line))
+        told = json.loads(line)
+        return cls(**{**told, "suspects": tuple((part, at) for part, at in told["suspects"])})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
@@ -20,7 +21,7 @@ from pipeline.core.orders.orders import Orders
 from pipeline.core.snapshot import StateMismatch, pack, unpack
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted, Track
-from pipeline.runtime import meters
+from pipeline.runtime import aside, meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
 from pipeline.runtime.placing import shard_key
 from pipeline.runtime.segments import Changing, SegmentLog, name_of
@@ -146,9 +147,11 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         self._finished = np.zeros(time.partitions, np.bool_)
         self._shard = 0
         self._tell_at: datetime | None = None
+        self._dropped: pa.RecordBatch | None = None
         if resume_state is not None:
             state = self._kept.load(resume_state, self._track)
             self._shard = state["shard"]
+            self._dropped = aside.drop(self._track)
             _put_known(self._watermark, state["watermark"])  # finished or not is said anew in every run
             self._decided = state["decided"]
 
@@ -166,11 +169,14 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         lanes = self._lanes()
         out: list[Fact | Tracked] = []
         tracked = Tracked(self._shard, [], [], [], self._time.least(lanes, self._shard))
-        with step("track"):
+        with step("track"), aside.suspected(self._track, pieces, lanes):
             for told in self._track.apply(pieces, lanes, repeats):
                 with step("facts"):
                     self._tell(told, out, tracked)
         out.append(tracked)
+        if self._dropped is not None:
+            out.append(Fact("rejected_events", self._dropped))
+            self._dropped = None
         for limit, count in self._track.forgotten().items():
             hits = self._limits.setdefault(limit, Hits(limit, self._shard))
             out += _limits(hits, count)

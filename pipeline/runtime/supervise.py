@@ -41,6 +41,9 @@ NARROWER: Final = 64
 AFTERWARDS: Final = frozenset({"orders", "track", "facts", "follow", "count", "sink", "snapshot"})
 """Steps that apply an event when time has passed it, which a later record brings about."""
 
+NAMED_MAX: Final = 5
+"""Of more records than these that are due at once, none is named."""
+
 
 class CrashLoop(Exception):  # noqa: N818  the word that users read
     """A run fails on one record, however often it is tried: a message that names it, and the way out."""
@@ -230,8 +233,13 @@ class Supervisor:
                 f"this kind of input cannot be taken apart further; {trace}",
             )
         record = f"{source}:{spot.first}"
-        hint = f"the same command with --quarantine {record} sets it aside (bi.rejected_events); {trace}"
-        if step in AFTERWARDS:
+        due = [f"{self.sources[part]}:{part}:{at}" for part, at in said.suspects] if said else []
+        if 0 < len(due) <= NAMED_MAX:
+            record = due[0] if len(due) == 1 else f"{', '.join(due)} (one of them)"
+        flags = " ".join(f"--quarantine {name}" for name in due if len(due) <= NAMED_MAX)
+        flags = flags or f"--quarantine {source}:{spot.first}"
+        hint = f"the same command with {flags} sets it aside (bi.rejected_events); {trace}"
+        if step in AFTERWARDS and not 0 < len(due) <= NAMED_MAX:
             hint += (
                 f". The step {step} applies an event when time has passed it: if this record is in order, "
                 f"it is one shortly before it"

@@ -212,6 +212,11 @@ def join(folder: Path, partitions: int, narrow: Narrow | None) -> None:
     _JOINED[:] = [Underway(folder / FILE, partitions, narrow)]
 
 
+def is_narrow() -> bool:
+    """Whether this process takes part in a narrow run, and it is not past its place."""
+    return bool(_JOINED) and _JOINED[0].is_narrow
+
+
 def turn(number: int, received: int) -> Turn:
     """The view of one partition, which has received so many records."""
     return Turn(_JOINED[0] if _JOINED else None, number, received)

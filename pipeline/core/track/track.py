@@ -339,6 +339,14 @@ class Track:
         self._held_told = self.held_events
         return {"begins": begins, "state": self.state.changes(first, stop), "held": held}
 
+    def take_out(self, which: NDArray[np.bool_]) -> Events:
+        """Takes some of the waiting events out of a state that was just loaded."""
+        assert self.held is not None
+        taken = self.held.take(np.flatnonzero(which))
+        self.held = self.held.take(np.flatnonzero(~which))
+        self._held_told = self.held_events
+        return taken
+
     def _dump_held(self, first: int) -> dict[str, Any] | None:
         """The events that wait from number `first` on, with their own words."""
         if self.held is None or first == len(self.held):

@@ -1,8 +1,8 @@
 """A fault in a run, for tests: every Python that has this folder on its path imports this by itself.
 
-`FAULT` says where and when: `enrich:ID` and `decode:ID` fail on the event of that id, as a bug in our code
-would; `open` fails before anything is read; `away:FILE` finds the sink away as often as FILE has lines;
-`wrong` finds a password wrong.
+`FAULT` says where and when: `enrich:ID`, `decode:ID` and `track:ID` fail on the event of that id, as a bug in
+our code would; `open` fails before anything is read; `away:FILE` finds the sink away as often as FILE has
+lines; `wrong` finds a password wrong.
 """
 
 from __future__ import annotations
@@ -41,6 +41,19 @@ def decode() -> None:
         return decoded
 
     Decoder.records = faulty  # type: ignore[method-assign]
+
+
+def track() -> None:
+    from pipeline.core.track.track import Track
+
+    advance = Track._advance
+
+    def faulty(self: Any, batch: Any, order: Any, until: Any) -> Any:
+        if WHAT in batch.take(order).event_id.arrow().to_pylist():
+            raise RuntimeError("a fault, for the test")
+        return advance(self, batch, order, until)
+
+    Track._advance = faulty  # type: ignore[method-assign]
 
 
 def open_() -> None:
@@ -82,7 +95,7 @@ def wrong() -> None:
     NullSink.write = faulty  # type: ignore[method-assign]
 
 
-FAULTS = {"enrich": enrich, "decode": decode, "open": open_, "away": away, "wrong": wrong}
+FAULTS = {"enrich": enrich, "decode": decode, "track": track, "open": open_, "away": away, "wrong": wrong}
 
 
 class _Before(importlib.abc.MetaPathFinder):
