@@ -28,7 +28,7 @@ from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Track
 from pipeline.flow import Dataflow, Parts, build
 from pipeline.inputs import Inputs, problems_of_input
-from pipeline.runtime import aside
+from pipeline.runtime import aside, members
 from pipeline.runtime.board import Board
 from pipeline.runtime.deployment import StateFolder, Stream, open_state
 from pipeline.runtime.intake import Idle, Intake
@@ -172,8 +172,9 @@ def _as_of_ms(settings: Settings) -> int:
 def parts(plan: Plan) -> Parts:
     """The parts of the flow for this process. Every process of a run makes the same."""
     settings, journeys = plan.settings, plan.journeys
-    named = [quarantine.positions_of(plan.state.path, number) for number in range(len(settings.input))]
-    aside.name(aside.Named(named, [path.name for path in settings.input]))
+    origins, folder = plan.inputs.origins, plan.state.path
+    named = [quarantine.positions_of(folder, origin.source, origin.number) for origin in origins]
+    aside.name(aside.Named(named, [origin.source for origin in origins]))
     rules = compile_rules(journeys)
     limits = Limits(
         settings.session_gap_ms,
@@ -203,7 +204,7 @@ def parts(plan: Plan) -> Parts:
             _sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.processes
         ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
-        segments=plan.state.segments,
+        segments=None if settings.addresses else plan.state.segments,  # files of one machine
     )
 
 

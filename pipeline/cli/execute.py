@@ -90,7 +90,8 @@ def _prepare(plan: Plan, console: Console) -> Board:
     except OSError as error:
         raise unusable(plan.state.path, error) from None
     plan.state.check()
-    plan.state.forget_unfinished()
+    if not plan.settings.addresses:
+        plan.state.forget_unfinished()
     sink = open_sink(plan.settings.clickhouse)
     sink.open(plan.deployment)
     sink.write("active_versions", rows(plan.active))

@@ -41,6 +41,8 @@ def supervised(
         return stop.stopping()
 
     def start(narrow: Narrow | None) -> bool:
+        if not plan.settings.addresses:
+            plan.state.forget_unfinished()
         return run_processes(_tasks(plan, narrow), watch, held)
 
     def tell(line: str) -> None:

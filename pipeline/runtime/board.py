@@ -46,9 +46,9 @@ class Total:
     bytes_read: int
     finished: int
     received_before: int
-    resting: int
-    lag: int
     watermark_ms: int | None
+    resting: int = 0
+    lag: int = 0
 
     @property
     def received_now(self) -> int:

@@ -233,7 +233,7 @@ class Supervisor:
                 f"this kind of input cannot be taken apart further; {trace}",
             )
         record = f"{source}:{spot.first}"
-        due = [f"{self.sources[part]}:{part}:{at}" for part, at in said.suspects] if said else []
+        due = [f"{self.sources[part]}:{at}" for part, at in said.suspects] if said else []
         if 0 < len(due) <= NAMED_MAX:
             record = due[0] if len(due) == 1 else f"{', '.join(due)} (one of them)"
         flags = " ".join(f"--quarantine {name}" for name in due if len(due) <= NAMED_MAX)
