@@ -37,18 +37,35 @@ class Ports(NamedTuple):
         return f"{HERE}:{self.sasl}"
 
 
+_TAKEN: Final[dict[int, socket.socket]] = {}
+
+
 def free_ports() -> Ports:
-    """Below those of outgoing connections, so that nobody takes one while the broker is down."""
-    found: set[int] = set()
+    """Below those of outgoing connections, and ours alone for as long as this process lives: nobody takes one
+    while the broker is down.
+    """
+    found: list[int] = []
     while len(found) < len(Ports._fields):
         port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((HERE, port))
-            except OSError:
-                continue
-        found.add(port)
+        if _take(port):
+            found.append(port)
     return Ports(*found)
+
+
+def _take(port: int) -> bool:
+    """Whether nobody listens there, and no other process of tests means to."""
+    if port in _TAKEN:
+        return False
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0pathline-test-port-{port}")  # in no folder, and gone with this process
+        with socket.socket() as probe:
+            probe.bind((HERE, port))
+    except OSError:
+        claim.close()
+        return False
+    _TAKEN[port] = claim
+    return True
 
 
 def properties(ports: Ports, data: str, keystore: Path | None = None) -> dict[str, str | int]:
