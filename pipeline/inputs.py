@@ -32,6 +32,7 @@ from pipeline.sources.kafka.partitions import (
 )
 from pipeline.sources.kafka.place import BadPlace, KafkaPlace, is_kafka, parse_place
 from pipeline.sources.kafka.reader import KafkaReader
+from schemas.mappings import load_mapping
 
 
 def problems_of_input(settings: Settings) -> list[str]:
@@ -59,6 +60,11 @@ def _problems_of_topics(settings: Settings) -> Iterator[str]:
         yield f"{error.message}\n  hint: {error.hint}"
     if settings.sort:
         yield "--sort: a topic cannot be sorted\n  hint: leave it out; --allowed-lateness bounds disorder"
+    if not settings.kafka_timestamps and "received_at" not in load_mapping(settings.mapping).fields:
+        yield (
+            "--kafka-timestamps: without them the mapping must say when a record was received\n"
+            "  hint: map received_at, or one fast clock would make all others late"
+        )
     if settings.start not in (EARLIEST, LATEST, STORED):
         try:
             datetime.fromisoformat(settings.start)

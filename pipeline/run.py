@@ -44,6 +44,7 @@ from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping, orders_missing
 from schemas.predicates import fields_of
 from sinks.base import Deployment, Sink, SinkRefused
+from sinks.both import Fanout
 from sinks.registry import open_sink
 
 FOREVER_MS: Final = 1 << 62
@@ -102,7 +103,8 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     journeys = given or _noting(problems, BadDefinition, load_journeys, settings.journey)
     mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
     as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
-    _noting(problems, SinkRefused, open_sink, settings.clickhouse)
+    for sink in filter(None, (settings.clickhouse, settings.announce)):
+        _noting(problems, SinkRefused, open_sink, sink)
     wanted = partial(active_versions, wanted=settings.active)
     active = _noting(problems, BadSettings, wanted, journeys) if journeys else None
     if journeys and mapping:
@@ -220,7 +222,11 @@ def _single_writer(settings: Settings) -> bool:
 
 
 def _sink(settings: Settings) -> Callable[[int], Sink]:
-    return lambda part: open_sink(settings.clickhouse)
+    def opened(part: int) -> Sink:
+        stored = open_sink(settings.clickhouse)
+        return Fanout([stored, open_sink(settings.announce)]) if settings.announce else stored
+
+    return opened
 
 
 def _intake(plan: Plan) -> Intake:

@@ -52,6 +52,7 @@ class Settings(BaseModel):
         (), description="versions that the default views show, like checkout:1 (default: the highest of each)"
     )
     clickhouse: str = Field("chdb://pathline-data/clickhouse", description="where rows go (DSN)")
+    announce: str | None = Field(None, description="also tell what happens on Kafka topics (DSN)")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
     process_id: int | None = Field(None, ge=0, description="which of the addresses this process has, from 0")
@@ -131,7 +132,11 @@ class Settings(BaseModel):
 
     def shown(self) -> dict[str, Any]:
         """The settings for people and logs: secrets masked."""
-        return {**self.model_dump(mode="json"), "clickhouse": mask_dsn(self.clickhouse)}
+        return {
+            **self.model_dump(mode="json"),
+            "clickhouse": mask_dsn(self.clickhouse),
+            "announce": mask_dsn(self.announce) if self.announce else None,
+        }
 
 
 def load_settings(flags: dict[str, Any], config: Path | None = None) -> Settings:

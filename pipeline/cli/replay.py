@@ -26,6 +26,9 @@ def run(
         typer.Option(help="Version that the default views show, like checkout:1; repeat for more journeys"),
     ] = None,
     clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
+    announce: Annotated[
+        str | None, typer.Option(help="Also tell what happens on Kafka topics: kafka://host:port")
+    ] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
     process_id: Annotated[
@@ -93,6 +96,7 @@ def run(
         "journey": tuple(journey or ()),
         "active": tuple(active or ()),
         "clickhouse": clickhouse,
+        "announce": announce,
         "state": state,
         "workers": workers,
         "process_id": process_id,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from sinks.kafka.settings import ENVIRONMENT, FROM_ENVIRONMENT
+
 SCHEME: Final = "kafka://"
-ENVIRONMENT: Final = "PATHLINE_RDKAFKA_"
-"""PATHLINE_RDKAFKA_SASL_PASSWORD is `sasl.password`."""
 
 OURS: Final = frozenset(
     {
@@ -121,8 +121,6 @@ def _properties(path: Path) -> dict[str, str]:
 
 
 def _from(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(ENVIRONMENT).lower().replace("_", "."): value
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT) and value
-    }
+    """The secrets that are in the environment, under the same names as for the topics that we write."""
+    named = {name: ENVIRONMENT + name.upper().replace(".", "_") for name in FROM_ENVIRONMENT}
+    return {name: environment[variable] for name, variable in named.items() if environment.get(variable)}
