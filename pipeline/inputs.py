@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -32,6 +33,7 @@ from pipeline.sources.kafka.partitions import (
 )
 from pipeline.sources.kafka.place import BadPlace, KafkaPlace, is_kafka, parse_place
 from pipeline.sources.kafka.reader import KafkaReader
+from schemas.documents import BadDefinition
 from schemas.mappings import load_mapping
 
 
@@ -60,7 +62,7 @@ def _problems_of_topics(settings: Settings) -> Iterator[str]:
         yield f"{error.message}\n  hint: {error.hint}"
     if settings.sort:
         yield "--sort: a topic cannot be sorted\n  hint: leave it out; --allowed-lateness bounds disorder"
-    if not settings.kafka_timestamps and "received_at" not in load_mapping(settings.mapping).fields:
+    if not settings.kafka_timestamps and not _maps_received_at(settings.mapping):
         yield (
             "--kafka-timestamps: without them the mapping must say when a record was received\n"
             "  hint: map received_at, or one fast clock would make all others late"
@@ -73,6 +75,12 @@ def _problems_of_topics(settings: Settings) -> Iterator[str]:
                 f"--start: {settings.start!r} is no place to begin\n"
                 "  hint: earliest, latest, stored, or a time like 2026-01-31T12:00:00Z"
             )
+
+
+def _maps_received_at(mapping: str) -> bool:
+    with suppress(BadDefinition):
+        return "received_at" in load_mapping(mapping).fields
+    return True  # what is wrong with it is told elsewhere
 
 
 def _problems_of_files(settings: Settings) -> Iterator[str]:

@@ -101,6 +101,7 @@ def _database(settings: Settings, *, from_files: bool) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="pathline-explain-") as folder:
         dsn = f"chdb://{quote(folder)}/clickhouse"
         own = {"clickhouse": dsn, "state": Path(folder) / "state", "store_events": True, "workers": 1}
+        own |= {"listen": "none", "announce": None}
         # for a person who waits: what it says of a place that is gone soon is no news for anybody else
         console = Console(stderr=True, quiet=not sys.stderr.isatty())
         code = execute(plan(settings.model_copy(update=own)), console)

@@ -87,5 +87,6 @@ def _settings(settings: Settings, folder: Path) -> Settings:
         "store_events": False,
         "active": (),
         "listen": "none",
+        "announce": None,
     }
     return settings.model_copy(update=own)

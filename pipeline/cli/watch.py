@@ -50,7 +50,8 @@ class Watch:
         self._record = Record(folder)
         self._exposition = Exposition(self._record)
         self._log: Any = None
-        if not (console.is_terminal and settings.log_format == "auto"):
+        is_shown = console.is_terminal or console.quiet
+        if not (is_shown and settings.log_format == "auto"):
             self._log = log.logger("json" if settings.log_format == "json" else "logfmt")
         self._in_log_alone = settings.log_format != "auto"  # else people are told in sentences how it went
         self._failed: LastError | None = None
