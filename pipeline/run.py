@@ -223,7 +223,7 @@ def _single_writer(settings: Settings) -> bool:
 
 def _sink(settings: Settings) -> Callable[[int], Sink]:
     def opened(part: int) -> Sink:
-        stored = open_sink(settings.clickhouse)
+        stored = open_sink(settings.clickhouse, settings.clickhouse_retry_ms / 1000)
         return Fanout([stored, open_sink(settings.announce)]) if settings.announce else stored
 
     return opened

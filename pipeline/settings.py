@@ -52,6 +52,9 @@ class Settings(BaseModel):
         (), description="versions that the default views show, like checkout:1 (default: the highest of each)"
     )
     clickhouse: str = Field("chdb://pathline-data/clickhouse", description="where rows go (DSN)")
+    clickhouse_retry_ms: int = Field(
+        300 * SECOND_MS, ge=SECOND_MS, description="how long rows wait for a database that is away"
+    )
     announce: str | None = Field(None, description="also tell what happens on Kafka topics (DSN)")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
@@ -106,7 +109,7 @@ class Settings(BaseModel):
 
     @field_validator(
         "session_gap_ms", "session_length_max_ms", "allowed_lateness_ms", "dedup_window_ms", "look_ahead_ms",
-        "epoch_ms", "idle_after_ms", mode="before",
+        "epoch_ms", "idle_after_ms", "clickhouse_retry_ms", mode="before",
     )  # fmt: skip
     @classmethod
     def _duration(cls, value: Any) -> Any:

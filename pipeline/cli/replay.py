@@ -26,6 +26,9 @@ def run(
         typer.Option(help="Version that the default views show, like checkout:1; repeat for more journeys"),
     ] = None,
     clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
+    clickhouse_retry: Annotated[
+        str | None, typer.Option(help="How long rows wait for a database that is away, like 30m")
+    ] = None,
     announce: Annotated[
         str | None, typer.Option(help="Also tell what happens on Kafka topics: kafka://host:port")
     ] = None,
@@ -96,6 +99,7 @@ def run(
         "journey": tuple(journey or ()),
         "active": tuple(active or ()),
         "clickhouse": clickhouse,
+        "clickhouse_retry_ms": clickhouse_retry,
         "announce": announce,
         "state": state,
         "workers": workers,
