@@ -35,6 +35,7 @@ def supervised(
 
     Raises CrashLoop, or WorkerRefused with what somebody must mend.
     """
+    deaths: list[RunFailed] = []
 
     def watch() -> bool:
         progress.tick()
@@ -43,9 +44,15 @@ def supervised(
     def start(narrow: Narrow | None) -> bool:
         if not plan.settings.addresses:
             plan.state.forget_unfinished()
-        return run_processes(_tasks(plan, narrow), watch, held)
+        try:
+            return run_processes(_tasks(plan, narrow), watch, held)
+        except RunFailed as died:
+            deaths.append(died)
+            raise
 
     def tell(line: str) -> None:
+        if deaths:
+            beside.restarted(deaths.pop())
         console.print(line, style="yellow", soft_wrap=True, highlight=False, markup=False)
 
     _warn_of_open_ports(plan, tell)

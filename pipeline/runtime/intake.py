@@ -221,7 +221,9 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     def _arrived(self, admitted: Admitted | None) -> Arrived:
         found = {}
         if self._is_live(self._reader) and (gaps := self._reader.gaps()):
-            found["incidents"] = lost_records(self._origin.source, self._origin.number, gaps)
+            source, number = self._origin.source, self._origin.number
+            found["incidents"] = lost_records(source, number, gaps)
+            meters.lost(source, number, sum(gap.until - gap.first for gap in gaps))
         return Arrived(self._number, admitted, int(self._admit.watermark), finished=False, found=found)
 
     def _is_live(self, reader: Reader | LiveReader) -> TypeGuard[LiveReader]:

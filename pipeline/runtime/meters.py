@@ -65,6 +65,16 @@ def partition(source: str, number: int, totals: Sequence[int], watermark_ms: int
             metrics.put(metrics.WATERMARK_AGE, time.time(), *who)
 
 
+def lost(source: str, number: int, records: int) -> None:
+    """Records that a broker had deleted before they were read."""
+    metrics.add(metrics.LOST, records, source, str(number))
+
+
+def logged(name: str, size: int) -> None:
+    """Bytes of a state that went into its log instead of the snapshot."""
+    metrics.add(metrics.SNAPSHOT_BYTES, size, name)
+
+
 def lag(source: str, number: int, records: int) -> None:
     """What a broker has of a partition that was not read yet."""
     metrics.put(metrics.CONSUMER_LAG, records, source, str(number))

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 from pipeline.core.snapshot import FORMAT, StateMismatch, pack, unpack
+from pipeline.runtime import meters
 from pipeline.runtime.deployment import unusable
 
 LOG_FROM_BYTES: Final = 4 << 20
@@ -124,6 +125,7 @@ class SegmentLog:
         assert self._next is not None
         stop = state.rows if whole else self._next + max(SWEEP_ROWS, int(state.dirty * SWEEP_SHARE))
         frame = pack(self._name, state.changes(self._next, stop))
+        meters.logged(self._name.split("-")[0], len(frame))
         try:
             self._put(len(frame).to_bytes(LENGTH_BYTES, "little"), frame)
         except OSError as error:

@@ -185,7 +185,7 @@ class Run:
         supervisor = Supervisor(
             folder=folder,
             board=self.board,
-            sources=["shop:eu.jsonl"],
+            sources=["shop:eu.jsonl:0"],
             rows_max=64,
             restarts_max=restarts_max,
             is_final=lambda kind: kind == "BadInput",
