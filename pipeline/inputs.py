@@ -201,7 +201,7 @@ class Inputs:
             return open_reader(path, decoder, growing=settings.until_drained, ordered=settings.sort)
         return KafkaReader(
             self.parts[number],
-            lambda: self._brokers,
+            self._brokers,
             decoder,
             until_end=settings.until_drained,
             takes_timestamps=settings.kafka_timestamps,

@@ -44,9 +44,7 @@ class Reading:
     def open(self, number: int, offset: int = 0, state: dict[str, Any] | None = None) -> KafkaReader:
         decoder = Decoder(load_mapping("canonical"), ("received_at",), TimeBounds(AS_OF_MS))
         part = TopicPart(self.place.topics[0], number, offset)
-        reader = KafkaReader(
-            part, lambda: self.brokers, decoder, until_end=self.until_end, takes_timestamps=True
-        )
+        reader = KafkaReader(part, self.brokers, decoder, until_end=self.until_end, takes_timestamps=True)
         if state:
             reader.load(state)
         self.readers.append(reader)
@@ -223,6 +221,19 @@ def test_the_groups_offset_follows_the_snapshots(broker: Topics, reading: Callab
     while committed(broker, topic) != 20:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_one_that_ends_at_once_does_not_take_the_others_along(
+    broker: Topics, reading: Callable[..., Reading]
+) -> None:
+    topic = broker.topic(2)
+    broker.produce(topic, [record(number, 1) for number in range(10)])
+    own = reading(topic)
+    empty, full = own.open(0), own.open(1)
+    assert blocks(empty) == []
+    own.readers.remove(empty)
+    empty.close()
+    assert positions(blocks(full)) == list(range(10))
 
 
 def committed(broker: Topics, topic: str) -> int:

@@ -121,9 +121,14 @@ class Brokers:
         self._silent_since: float | None = None
         self._client = Consumer(place.client(**FETCHING, **{"group.id": group, "error_cb": self._note}))
         self._pending: dict[tuple[str, int], Pending] = {}
+        self._readers = 0
         self._closed = threading.Event()
         self._asker = threading.Thread(target=self._ask_for_ends, name="kafka-ends", daemon=True)
         self._asker.start()
+
+    def join(self) -> None:
+        """One more will read, and say so when it is done."""
+        self._readers += 1
 
     def open(self, part: TopicPart, offset: int) -> Pending:
         """Begins to fetch a partition."""
@@ -180,12 +185,13 @@ class Brokers:
         pending.committed = offset
         self._client.commit(offsets=[TopicPartition(*pending.key, offset)], asynchronous=True)
 
-    def close(self, pending: Pending) -> None:
-        """Lets go of a partition; with the last one of the client."""
-        self._pending.pop(pending.key, None)
-        if self._pending:
+    def leave(self, pending: Pending | None) -> None:
+        """One that joined reads no more, and lets go of its partition; with the last one the client goes."""
+        self._readers -= 1
+        if pending is not None:
             self._client.incremental_unassign([TopicPartition(*pending.key)])
-        elif not self._closed.is_set():
+            del self._pending[pending.key]
+        if not self._readers:
             self._closed.set()
             self._asker.join()
             self._client.close()

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,7 +108,8 @@ def _listed(client: Consumer, place: KafkaPlace) -> list[tuple[str, int]]:
 
 def _alike(topic: str, found: Any) -> str:
     names = sorted(name for name in found if not name.startswith("__"))
-    return f"there are {', '.join(names[:10])}" if names else "the broker has no topics yet: make it first"
+    alike = get_close_matches(topic, names, 3) or names[:10]
+    return f"there are {', '.join(alike)}" if names else "the broker has no topics yet: make it first"
 
 
 def _starts(client: Consumer, new: Sequence[tuple[str, int]], start: str, *, is_new: bool) -> list[TopicPart]:

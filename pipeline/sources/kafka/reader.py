@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from operator import methodcaller
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ class KafkaReader:
     def __init__(
         self,
         part: TopicPart,
-        brokers: Callable[[], Brokers],
+        brokers: Brokers,
         decoder: Decoder,
         *,
         until_end: bool,
@@ -44,6 +43,7 @@ class KafkaReader:
         self._end: int | None = None
         self._pending: Pending | None = None
         self._snapshot: int | None = None
+        brokers.join()
         self._bytes = 0
 
     @property
@@ -67,7 +67,7 @@ class KafkaReader:
     def read(self, rows_max: int) -> Block | NothingYet | None:
         """The next records, when there are enough of them or the first has waited; None at the end."""
         pending = self._opened()
-        while pending.count < rows_max and self._brokers().poll():
+        while pending.count < rows_max and self._brokers.poll():
             pass
         come = self._offset if pending.count else max(self._offset, pending.nothing_until)
         if self._end is not None and come >= self._end:
@@ -76,7 +76,7 @@ class KafkaReader:
         if not pending.count or (pending.count < rows_max and waited < LINGER_SECONDS):
             return NOTHING_YET
         messages = pending.take(rows_max, self._end)
-        self._brokers().resume(pending)
+        self._brokers.resume(pending)
         if not messages:  # all that came lies after the end
             self._offset = self._end or self._offset
             return None
@@ -84,9 +84,8 @@ class KafkaReader:
 
     def _opened(self) -> Pending:
         if self._pending is None:
-            brokers = self._brokers()
-            self._end = brokers.end_of(self._part) if self._until_end else None
-            self._pending = brokers.open(self._part, self._offset)
+            self._end = self._brokers.end_of(self._part) if self._until_end else None
+            self._pending = self._brokers.open(self._part, self._offset)
         return self._pending
 
     def _block(self, messages: list[Message]) -> Block:
@@ -129,7 +128,7 @@ class KafkaReader:
         """The group's offset follows: that of the snapshot before, which can no longer be taken back."""
         if self._pending is not None and self._snapshot not in (None, self._pending.committed):
             assert self._snapshot is not None
-            self._brokers().commit(self._pending, self._snapshot)
+            self._brokers.commit(self._pending, self._snapshot)
         self._snapshot = self._offset
 
     def dump(self) -> dict[str, Any]:
@@ -139,6 +138,5 @@ class KafkaReader:
         self._offset = state["offset"]
 
     def close(self) -> None:
-        if self._pending is not None:
-            self._brokers().close(self._pending)
-            self._pending = None
+        self._brokers.leave(self._pending)
+        self._pending = None
