@@ -14,7 +14,7 @@ from pipeline.runtime.intake import GrownAfterEnd
 from pipeline.runtime.supervise import CrashLoop
 from pipeline.settings import BadSettings
 from pipeline.sources.files import BadInput, UnknownFileType
-from pipeline.sources.kafka.partitions import Unreachable
+from pipeline.sources.kafka.partitions import NotLetIn, Unreachable
 from pipeline.sources.kafka.place import BadPlace
 from pipeline.sources.sorting import TooLargeToSort
 from pipeline.sources.table_files import TableUnreadable
@@ -39,6 +39,7 @@ MENDABLE: Final = (
     StateUnusable,
     BadInput,
     BadPlace,
+    NotLetIn,
     Unreachable,
     GrownAfterEnd,
     UnknownFileType,

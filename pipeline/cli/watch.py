@@ -63,7 +63,7 @@ class Watch:
         settings = self._settings
         self._run = Run(
             pid=os.getpid(),
-            processes=settings.workers,
+            processes=settings.processes,
             started_at=time.time(),
             sink=mask_dsn(settings.clickhouse),
             inputs=len(settings.input),
@@ -72,7 +72,7 @@ class Watch:
         self._record.begin(self._run)
         if self._in_log_alone:
             self._log.info(
-                "begin", sink=self._run.sink, processes=settings.workers, listens=self._run.listens
+                "begin", sink=self._run.sink, processes=settings.processes, listens=self._run.listens
             )
         return self
 

@@ -11,7 +11,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from typing import Final
 
-WEATHER: Final = frozenset({"SinkUnavailable"})
+WEATHER: Final = frozenset({"SinkUnavailable", "Unreachable"})
 """Errors, by the names of their classes, that pass without anybody mending anything: worth another try."""
 
 _FIRST: list[tuple[BaseException, str]] = []

@@ -14,9 +14,6 @@ COMPOSE = INFRA / "compose" / "compose.yaml"
 BASE = INFRA / "kubernetes" / "base"
 CLUSTER = INFRA / "kubernetes" / "cluster"
 
-NOT_YET = {"listen"}
-"""Settings that come with the pages of health and metrics."""
-
 
 def read(path: Path) -> Any:
     """A file with one YAML document. Keys that are there twice are an error."""

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.settings import Settings
-from tests.infra.manifests import COMPOSE, NOT_YET, pinned, read, setting_of
+from tests.infra.manifests import COMPOSE, pinned, read, setting_of
 
 TOP = read(COMPOSE)
 SERVICES: dict[str, dict[str, Any]] = TOP["services"]
-MERGED_LATER = {"../prometheus"}
-"""Comes with the alert rules."""
 
 each = pytest.mark.parametrize("name", SERVICES)
 
@@ -55,7 +53,7 @@ def test_volumes_and_neighbours_that_a_service_names_exist(name: str) -> None:
         if not source.startswith("."):
             assert source in TOP["volumes"], source
             continue
-        assert (COMPOSE.parent / source).exists() or source in MERGED_LATER, source
+        assert (COMPOSE.parent / source).exists(), source
         assert volume.endswith(":ro"), volume
 
 
@@ -73,7 +71,7 @@ def test_the_pipeline_may_write_its_volume_and_tmp_only() -> None:
 def test_what_the_pipeline_is_told_are_settings() -> None:
     for variable in SERVICES["pipeline"]["environment"]:
         assert variable.startswith("PATHLINE_")
-        assert setting_of(variable) in {*Settings.model_fields, *NOT_YET}, variable
+        assert setting_of(variable) in set(Settings.model_fields), variable
 
 
 def test_a_stop_has_the_time_that_it_may_take() -> None:

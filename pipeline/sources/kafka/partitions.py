@@ -25,11 +25,15 @@ EARLIEST, LATEST, STORED = "earliest", "latest", "stored"
 
 
 class Unreachable(Exception):  # noqa: N818  the word that users read
-    """No broker answers, or none that lets us in."""
+    """No broker answers: one may, later."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
+
+
+class NotLetIn(Unreachable):
+    """The brokers do not want us: somebody must mend that."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,9 @@ def unreachable(place: KafkaPlace, error: KafkaError) -> Unreachable:
     """What an error of the client means to a person."""
     code, text = error.code(), error.str()
     if code in (KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED):
-        return Unreachable(f"{place.shown}: the brokers do not let us in: {text}", "look at --kafka-config")
+        return NotLetIn(f"{place.shown}: the brokers do not let us in: {text}", "look at --kafka-config")
     if code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
-        return Unreachable(f"{place.shown}: {text}", "this user may not read the topic, or not as this group")
+        return NotLetIn(f"{place.shown}: {text}", "this user may not read the topic, or not as this group")
     return Unreachable(
         f"{place.shown}: no broker answers: {text}", "check address, port, and whether it runs"
     )
