@@ -73,14 +73,14 @@ def test_names_are_kept_for_the_life_of_the_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     quarantine.keep(tmp_path, ["a:b.jsonl:1:30", "other:0:5"])
     quarantine.keep(tmp_path, ["a:b.jsonl:1:2", "other:0:5"])
-    assert quarantine.positions_of(tmp_path, 1).tolist() == [2, 30]
-    assert quarantine.positions_of(tmp_path, 0).tolist() == [5]
-    assert quarantine.positions_of(tmp_path, 2).tolist() == []
+    assert quarantine.positions_of(tmp_path, "a:b.jsonl", 1).tolist() == [2, 30]
+    assert quarantine.positions_of(tmp_path, "other", 0).tolist() == [5]
+    assert quarantine.positions_of(tmp_path, "other", 1).tolist() == []
 
 
 def test_a_name_that_names_nothing_says_what_there_is() -> None:
-    assert quarantine.problems(["a:b.jsonl:0:30"], ["a:b.jsonl"]) == []
+    assert quarantine.problems(["a:b.jsonl:0:30"], [("a:b.jsonl", 0)]) == []
     for wrong in ("a:b.jsonl:1:30", "b.jsonl:0:30", "a:b.jsonl:0:x", "30"):
-        (problem,) = quarantine.problems([wrong], ["a:b.jsonl"])
+        (problem,) = quarantine.problems([wrong], [("a:b.jsonl", 0)])
         assert wrong in problem
         assert "\n  hint: " in problem

@@ -20,7 +20,7 @@ from rich.console import Console
 from pipeline.cli.watch import Watch, last_error
 from pipeline.core.snapshot import unpack
 from pipeline.runtime.exposition import Exposition
-from pipeline.runtime.launch import RunFailed
+from pipeline.runtime.processes import RunFailed
 from pipeline.runtime.record import Record
 from pipeline.settings import Settings
 from tests.e2e.conftest import Stream, stream
@@ -88,7 +88,7 @@ def test_a_run_answers_for_all_its_processes(stream: Stream, tmp_path: Path, wor
         assert metric(port, "pathline_process_up") == workers
         assert metric(port, r"pathline_snapshot_bytes_total\{step=\"track\"") > 0
         assert metric(port, "pathline_open_sessions") > 0
-        assert metric(port, r"pathline_sink_rows_total\{table=\"sessions\"") > 0
+        until(lambda: metric(port, r"pathline_sink_rows_total\{table=\"sessions\"") > 0, "rows to be written")
         assert metric(port, r"pathline_step_cpu_seconds_total\{step=\"admit\"") > 0
         ended, found = status(where)
         assert ended.code == 0, ended.said
@@ -136,7 +136,7 @@ def test_whoever_killed_it_is_found_out(stream: Stream, tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_the_last_error_and_stays_it(stream: Stream, tmp_path: Path) -> None:
     where = place(stream, tmp_path, 2)
-    with where.in_the_middle(500) as running:
+    with where.in_the_middle(500, "--restarts-max", "0") as running:
         os.kill(running.workers()[0], signal.SIGKILL)
         said = running.ended().died("was killed by SIGKILL").said
     assert said.count("was killed by SIGKILL") == 1
@@ -233,11 +233,11 @@ def test_a_restart_is_counted_and_kept_as_the_last_error_and_is_no_end(tmp_path:
     with Watch(settings, tmp_path, Console(file=io.StringIO())) as watch:
         restarts = [exposition.samples()["restarts_total"]]
         for number in range(2):
-            watch.restarted(RunFailed(f"worker process {number} was killed, it said tr0ub4dor", None, ""))
+            watch.restarted(RunFailed(number, 1, None, "it said tr0ub4dor"))
             restarts.append(exposition.samples()["restarts_total"])
     assert restarts == [{(): 0.0}, {(): 1.0}, {(): 2.0}]
     error, run = Record(tmp_path).last_error(), Record(tmp_path).run()
     assert error is not None
-    assert error.message == "worker process 1 was killed, it said ***"
+    assert error.message == "worker process 1 ended with exit code 1, and the others were stopped"
     assert run is not None
     assert run.how == "finished"
