@@ -42,7 +42,7 @@ def free_port() -> int:
 
 def place(stream: Stream, folder: Path, workers: int = 1, **env: str) -> Place:
     options = ("--epoch", "200ms", "--workers", str(workers))
-    return Place(folder, stream(4_000, 11, 3), options, "null", {**SLOW, **env})
+    return Place(folder, stream(16_000, 11, 3), options, "null", {**SLOW, **env})
 
 
 def get(port: int, path: str) -> tuple[int, str]:
