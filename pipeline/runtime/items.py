@@ -103,7 +103,7 @@ class Time:
     shards: int
     per_partition: bool  # else the least of all
     closes: bool  # at the end all time passes (a replay); else it stays where it is (drained)
-    partitions_first: int  # when the deployment began: later ones join the groups that there are
+    partitions_first: int = 0  # when the deployment began (0: all): later ones join the groups
 
     @property
     def lanes(self) -> int:
@@ -112,7 +112,7 @@ class Time:
     @cached_property
     def groups(self) -> int:
         """Equal groups of shards, none of them without a partition."""
-        most = min(self.partitions_first, self.shards) if self.per_partition else 1
+        most = min(self.partitions_first or self.partitions, self.shards) if self.per_partition else 1
         return next(groups for groups in range(max(most, 1), 0, -1) if self.shards % groups == 0)
 
     def shards_of(self, partition: int) -> range:

@@ -40,13 +40,16 @@ class Cells:
         """Numbers of one process of a run, all of them new. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         names, values = folder / f"{process}.names", folder / f"{process}.values"
-        for path in (names, values):
-            path.unlink(missing_ok=True)
-        values.write_bytes(bytes(8 * CELLS_MAX))
+        draft = folder / f"{process}.part"
+        draft.write_bytes(bytes(8 * CELLS_MAX))
         cells = cls()
-        with values.open("r+b") as file:
+        with draft.open("r+b") as file:
             cells._values = memoryview(mmap.mmap(file.fileno(), 8 * CELLS_MAX)).cast("d")
-        cells._names = names.open("a", encoding="utf-8")
+        draft.replace(values)
+        # Never removed first: a file that is made while the old one is there has another inode, by which
+        # readers know that it is another.
+        cells._names = draft.open("w", encoding="utf-8")
+        draft.replace(names)
         return cells
 
     def put(self, key: Key, value: float) -> None:

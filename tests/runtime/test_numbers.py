@@ -115,3 +115,15 @@ def test_an_earlier_run_with_more_processes_is_forgotten(tmp_path: Path) -> None
         Cells.shared(tmp_path, process).put(("a",), 1.0)
     numbers.clear(tmp_path)
     assert Numbers(tmp_path).read() == {}
+
+
+def test_a_process_that_begins_again_is_known_to_be_another(tmp_path: Path) -> None:
+    """Its names come in another order: read on in the middle of them they would be no names."""
+    reader = Numbers(tmp_path)
+    for run in range(5):
+        cells = Cells.shared(tmp_path, "0")
+        for number in range(10 - run):
+            cells.put((f"a name that is long, of run {run}", str(number)), number)
+        told = reader.read()["0"]
+        assert {key[0][-1] for key in told} == {str(run)}
+        assert sorted(told.values()) == list(range(10 - run))

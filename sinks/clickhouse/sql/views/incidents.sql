@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW bi.incidents
 (
     `kind` String COMMENT 'What happened: lost_records or partition_added',
-    `source` String COMMENT 'Topic',
+    `source` String COMMENT 'Topic that it happened to',
     `partition` Int32 COMMENT 'Partition of the topic',
     `first` Int64 COMMENT 'Offset of the first record concerned',
     `until` Int64 COMMENT 'Offset after the last record concerned',
