@@ -29,6 +29,7 @@ from pipeline.sources.kafka.partitions import (
     STORED,
     Partitions,
     TopicPart,
+    Unreachable,
     discover,
 )
 from pipeline.sources.kafka.place import BadPlace, KafkaPlace, is_kafka, parse_place
@@ -146,7 +147,12 @@ class Inputs:
         if self.place is None:
             return []
         known = self._partitions.read()
-        found = discover(self.place, known, self.settings.start, self.group)
+        try:
+            found = discover(self.place, known, self.settings.start, self.group)
+        except (Unreachable, BadPlace):
+            if not known:
+                self.state.unbegin()  # a slip in a name is no deployment
+            raise
         if found != known:
             self._partitions.write(found)
         return found[len(known) :] if known else []

@@ -79,6 +79,10 @@ class StateFolder:
     def board(self) -> Path:
         return self.path / "board.bin"
 
+    def unbegin(self) -> None:
+        """Takes back the beginning of a deployment that has not read anything."""
+        (self.path / "deployment.json").unlink(missing_ok=True)
+
     @property
     def lulls(self) -> Path:
         """The journals of silent partitions."""

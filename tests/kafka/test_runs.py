@@ -121,7 +121,7 @@ def test_a_broker_that_dies_and_comes_back_costs_nothing(
 
 
 def test_what_is_wrong_with_a_topic_is_said_before_anything_starts(broker: Topics, tmp_path: Path) -> None:
-    where = ("--state", tmp_path / "state", "--clickhouse", "null:")
+    where = ("--state", tmp_path / "state", "--clickhouse", "null:")  # a slip begins no deployment
     missing = f"kafka://{broker.servers}/nothing-here"
     pathline("run", "--input", missing, *where).refused("there is no topic nothing-here")
     pathline("run", "--input", "kafka://127.0.0.1:1/clicks", *where).refused("no broker answers")
@@ -149,7 +149,8 @@ def test_a_live_run_reads_on_lets_silence_pass_and_takes_new_partitions_in(
         silent = place.board("watermark_ms")[0]
         until(lambda: place.board("watermark_ms")[0] > silent, "time to pass in silence")
         broker.add_partitions(topic, 2)
-        broker.produce(topic, [Record(line, partition=1) for line in files[1].read_bytes().splitlines()])
+        records = [Record(line, partition=1) for line in files[1].read_bytes().splitlines()]
+        broker.produce(topic, records, **{"client.id": "knows of both"})
         grown = FromTopic(place.folder, place.files, partitions=2)
         until(lambda: grown.board("received") == [first, second], "the new partition")
         running.signal(signal.SIGTERM)
