@@ -168,7 +168,8 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
     def _all_cuts(self) -> list[tuple[int, int]]:
         """Where time passes without a record, as written down: (records received by then, watermark)."""
         drained = self._intake.cuts.read() if self._intake.cuts else []
-        both = [(cut.received[self._number], cut.watermark_ms) for cut in drained]
+        number = self._number
+        both = [(cut.received[number], cut.watermark_ms) for cut in drained if number < len(cut.received)]
         both += [(lull.received, lull.watermark_ms) for lull in self._lulls.read(self._received)]
         return sorted(cut for cut in both if cut[0] >= self._received)
 
