@@ -6,6 +6,7 @@ is ahead of whoever reads it.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import deque
@@ -28,6 +29,8 @@ MESSAGES_A_CALL: Final = 1_000
 """More are not faster."""
 SILENCE_SECONDS_MAX: Final = 300.0
 """So long no broker may answer; then the process ends, and is started again from its last snapshot."""
+COLLECT_EVERY: Final = 500_000
+"""New objects between two looks for cycles: a message is an object that has none, and there are many."""
 ASK_SECONDS: Final = 1.0
 """How often brokers are asked whether partitions that are silent are at their end."""
 ANSWER_SECONDS: Final = 5.0
@@ -38,6 +41,8 @@ FETCHING: Final = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a gap is told of, never jumped over
     "queued.max.messages.kbytes": PREFETCH_KILOBYTES,
+    "queued.min.messages": 1_000_000,  # the kilobytes are what bounds it
+    "fetch.queue.backoff.ms": 10,  # a full queue is emptied in a moment: by default it waits a second
     "fetch.wait.max.ms": 100,
     "isolation.level": "read_committed",
 }
@@ -122,6 +127,8 @@ class Brokers:
         self._client = Consumer(place.client(**FETCHING, **{"group.id": group, "error_cb": self._note}))
         self._pending: dict[tuple[str, int], Pending] = {}
         self._readers = 0
+        gc.freeze()
+        gc.set_threshold(COLLECT_EVERY)
         self._closed = threading.Event()
         self._asker = threading.Thread(target=self._ask_for_ends, name="kafka-ends", daemon=True)
         self._asker.start()

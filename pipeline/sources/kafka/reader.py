@@ -103,11 +103,11 @@ class KafkaReader:
     def _received(self, messages: list[Message]) -> NDArray[np.int64] | None:
         if not self._takes_timestamps:
             return None
-        kinds, times = zip(*map(_timestamp, messages), strict=True)
-        received = np.array(times, np.int64)
-        if TIMESTAMP_NOT_AVAILABLE in kinds:
-            received[np.array(kinds) == TIMESTAMP_NOT_AVAILABLE] = NO_TIME
-        return received
+        # One by one: so many tuples at a time would keep the garbage collector busy for longer than all else.
+        stamps = (
+            at if kind != TIMESTAMP_NOT_AVAILABLE else NO_TIME for kind, at in map(_timestamp, messages)
+        )
+        return np.fromiter(stamps, np.int64, len(messages))
 
     # --- what only a topic has ---
 
