@@ -73,7 +73,7 @@ class Pending:
     def __init__(self, part: TopicPart, offset: int) -> None:
         self.part = part
         self.fetched = offset  # of the next to come
-        self.messages: deque[list[Message]] = deque()
+        self.messages: deque[tuple[list[Message], int]] = deque()  # pieces with their bytes
         self.count = 0
         self.bytes = 0
         self.came_at = time.monotonic()  # the last message, or the beginning
@@ -94,28 +94,34 @@ class Pending:
     def put(self, messages: list[Message]) -> None:
         if not self.count:
             self.waiting_since = time.monotonic()
-        self.messages.append(messages)
+        size = sum(map(len, messages))
+        self.messages.append((messages, size))
         self.count += len(messages)
-        self.bytes += sum(map(len, messages))
+        self.bytes += size
         self.fetched = offset_of(messages[-1]) + 1
         self.came_at, self.end_asked_at = time.monotonic(), 0.0
 
-    def take(self, rows_max: int, before: int | None) -> list[Message]:
-        """At most so many, all of them `before` an offset."""
+    def take(self, rows_max: int, before: int | None) -> tuple[list[Message], int]:
+        """At most so many, all of them `before` an offset, and their bytes."""
         taken: list[Message] = []
+        taken_bytes = 0
         while self.messages and len(taken) < rows_max:
-            piece = self.messages.popleft()
+            piece, size = self.messages.popleft()
             room = rows_max - len(taken)
             if before is not None and offset_of(piece[-1]) >= before:
                 room = min(room, sum(offset_of(message) < before for message in piece))
             taken += piece[:room]
+            taken_bytes += size
             if room < len(piece):
-                self.messages.appendleft(piece[room:])
+                rest = piece[room:]
+                rest_bytes = sum(map(len, rest))
+                taken_bytes -= rest_bytes
+                self.messages.appendleft((rest, rest_bytes))
                 break
         self.count -= len(taken)
-        self.bytes -= sum(map(len, taken))
+        self.bytes -= taken_bytes
         self.waiting_since = time.monotonic()
-        return taken
+        return taken, taken_bytes
 
 
 class Brokers:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from operator import methodcaller
+from operator import itemgetter, methodcaller
 from typing import Any, Final
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import Message
 from numpy.typing import NDArray
 
 from pipeline.core.decode.columns import NO_TIME
@@ -21,6 +21,7 @@ LINGER_SECONDS: Final = 0.2
 
 _value: Final = methodcaller("value")
 _timestamp: Final = methodcaller("timestamp")
+_time_of: Final = itemgetter(1)
 
 
 class KafkaReader:
@@ -75,12 +76,12 @@ class KafkaReader:
         waited = time.monotonic() - pending.waiting_since
         if not pending.count or (pending.count < rows_max and waited < LINGER_SECONDS):
             return NOTHING_YET
-        messages = pending.take(rows_max, self._end)
+        messages, size = pending.take(rows_max, self._end)
         self._brokers.resume(pending)
         if not messages:  # all that came lies after the end
             self._offset = self._end or self._offset
             return None
-        return self._block(messages)
+        return self._block(messages, size)
 
     def _opened(self) -> Pending:
         if self._pending is None:
@@ -88,7 +89,7 @@ class KafkaReader:
             self._pending = self._brokers.open(self._part, self._offset)
         return self._pending
 
-    def _block(self, messages: list[Message]) -> Block:
+    def _block(self, messages: list[Message], size: int) -> Block:
         first, last = offset_of(messages[0]), offset_of(messages[-1])
         if last - first == len(messages) - 1:
             position = np.arange(first, last + 1)
@@ -96,7 +97,7 @@ class KafkaReader:
             position = np.array([offset_of(message) for message in messages], np.int64)
         values = list(map(_value, messages))
         decoded = self._decoder.messages(values, self._received(messages))
-        self._bytes += sum(map(len, messages))
+        self._bytes += size
         self._offset = last + 1
         return Block(decoded, position)
 
@@ -104,10 +105,9 @@ class KafkaReader:
         if not self._takes_timestamps:
             return None
         # One by one: so many tuples at a time would keep the garbage collector busy for longer than all else.
-        stamps = (
-            at if kind != TIMESTAMP_NOT_AVAILABLE else NO_TIME for kind, at in map(_timestamp, messages)
-        )
-        return np.fromiter(stamps, np.int64, len(messages))
+        stamps = np.fromiter(map(_time_of, map(_timestamp, messages)), np.int64, len(messages))
+        stamps[stamps < 0] = NO_TIME  # what the client says where there is none
+        return stamps
 
     # --- what only a topic has ---
 
