@@ -132,6 +132,7 @@ class Reject(Message, frozen=True, tag="reject"):
         Literal["utf-8", "base64"],
         Meta(description="how payload is written: as it was, or where that is no text"),
     ]
+    headers: Annotated[str, Meta(description="its headers: a JSON list of [name, value], empty without")]
 
 
 TOPICS: Final[dict[str, tuple[type[Message], ...]]] = {

@@ -59,6 +59,7 @@ SESSIONS: Final = _schema(
     ("is_bot", pa.bool_()),
     ("is_continuation", pa.bool_()),  # began because the session before reached session_length_max
     ("is_closed", pa.bool_()),
+    ("partition", pa.int32()),  # whose time the visitor follows; 0 where that is the least of all
     ("version", pa.uint32()),
     # One entry per session-scoped journey that the session entered; all lists have one length.
     ("journeys.journey", pa.list_(pa.field("item", WORD, nullable=False))),
@@ -152,6 +153,7 @@ SET_ASIDE: Final = _schema(
     pa.field("event_at", AT, nullable=True),
     pa.field("received_at", AT, nullable=True),
     ("payload", pa.binary()),
+    ("headers", pa.string()),  # JSON list of [name, value], empty without
 )
 """A record that was late or rejected, with its bytes."""
 

@@ -36,7 +36,8 @@ LOG_FROM_BYTES: Final = 4 << 20
 """A state of a shard that takes more memory is logged; one that takes a quarter is packed whole again."""
 SWEEP_SHARE: Final = 1 / 3
 """For three rows that have changed one that has not is written again: a sweep ends after three times as many
-changes as there are rows, and what counts is at most two sweeps. More makes epochs dearer, less restarts longer.
+changes as there are rows, and what counts is at most two sweeps. More makes epochs dearer, less makes
+restarts longer.
 """
 SWEEP_ROWS: Final = 64
 """At least so many rows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.core.decode.aside import AsideDecoder
-from pipeline.core.decode.decoder import Decoded, Reject
+from pipeline.core.decode.decoder import Reject
 from pipeline.sources.blocks import Block, LiveReader, Reader
 from schemas.rejects import PAYLOAD_BYTES_MAX, RejectReason
 
@@ -149,6 +149,4 @@ def set_aside(block: Block, positions: NDArray[np.int64]) -> Block:
     ]
     rejects = sorted([*others, *aside], key=lambda reject: reject.row)
     batch = decoded.batch.filter(pa.array(kept))
-    return Block(
-        Decoded(decoded.records, batch, decoded.rows[kept], rejects, decoded.payload), block.position
-    )
+    return Block(replace(decoded, batch=batch, rows=decoded.rows[kept], rejects=rejects), block.position)

@@ -111,6 +111,7 @@ def _reject(table: str, row: dict[str, Any], refusal: Refusal) -> dict[str, Any]
         "event_at": next((row[name] for name in ("event_at", "at", "time") if row.get(name)), None),
         "received_at": None,
         "payload": json.dumps(told, default=_plain, ensure_ascii=False).encode()[:PAYLOAD_BYTES_MAX],
+        "headers": "",
     }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from pipeline.sources.blocks import Block, Gap, NothingYet
 from pipeline.sources.files import BadInput
 from pipeline.sources.kafka import consumer
 from pipeline.sources.kafka.consumer import Brokers
+from pipeline.sources.kafka.headers import HEADERS_BYTES_MAX
 from pipeline.sources.kafka.partitions import TopicPart, Unreachable, discover
 from pipeline.sources.kafka.place import BadPlace, parse_place
 from pipeline.sources.kafka.reader import KafkaReader
@@ -115,6 +118,20 @@ def test_every_record_once_with_its_offset_and_its_time(
         assert max(len(block.position) for block in its) <= 300
     received = found[1][0].decoded.batch.column("received_at").cast("int64").to_pylist()
     assert received[:2] == [MIDNIGHT + 1_007, MIDNIGHT + 3_007]
+
+
+def test_headers_come_along_for_whoever_asks(broker: Topics, reading: Callable[..., Reading]) -> None:
+    topic = broker.topic()
+    many = [(f"h{number}", b"x" * 1000) for number in range(20)]
+    sent: list[list[tuple[str, bytes]]] = [[("trace", b"a1"), ("trace", b"a2"), ("raw", b"\xff")], [], many]
+    broker.produce(topic, [replace(record(number), headers=its) for number, its in enumerate(sent)])
+    (block,) = blocks(reading(topic).open(0))
+    assert block.decoded.headers(0) == '[["trace","a1"],["trace","a2"],["raw",{"base64":"/w=="}]]'
+    assert block.decoded.headers(1) == ""
+    told = json.loads(block.decoded.headers(2))
+    assert told[0] == ["h0", "x" * 1000]
+    assert told[-1] == {"left_out": 21 - len(told)}
+    assert len(block.decoded.headers(2)) <= HEADERS_BYTES_MAX + 20
 
 
 def test_it_goes_on_where_a_snapshot_was_taken(broker: Topics, reading: Callable[..., Reading]) -> None:

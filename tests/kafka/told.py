@@ -100,7 +100,7 @@ def _reject(row: dict[str, Any]) -> Said:
         payload, encoding = row["payload"].decode(), "utf-8"
     except UnicodeDecodeError:
         payload, encoding = base64.b64encode(row["payload"]).decode(), "base64"
-    body = _same(row, "reason", "source", "partition", "position") | {
+    body = _same(row, "reason", "source", "partition", "position", "headers") | {
         "type": "reject",
         "event_at": _iso(row["event_at"]),
         "received_at": _iso(row["received_at"]),

@@ -56,7 +56,7 @@ def session(number: int = 1, journeys: list[dict[str, Any]] | None = None, **col
         "session_id": number.to_bytes(16, "big"), "started_at": START, "ended_at": START,
         "time": columns.get("started_at", START).replace(microsecond=0), "events": 1,
         "entry_url": "/", "exit_url": "/", "orders": 0, "value_e4": 0, "currency": "EUR",
-        "is_bot": False, "is_continuation": False, "is_closed": False, "version": 1,
+        "is_bot": False, "is_continuation": False, "is_closed": False, "partition": 0, "version": 1,
     } | dims()  # fmt: skip
     row |= {f"journeys.{name}": [entry[name] for entry in entries] for name in journey()}
     return row | columns
@@ -96,6 +96,7 @@ def set_aside(position: int = 1, **columns: Any) -> dict[str, Any]:
     row = {
         "reason": "not_json", "source": "clicks", "partition": 0, "position": position,
         "event_at": None, "received_at": START, "payload": b"{",
+        "headers": "",
     }  # fmt: skip
     return row | columns
 

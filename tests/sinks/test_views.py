@@ -46,8 +46,8 @@ CONTRACT = {
     "advanced, abandoned, recovered, voided, converted, value",
     "dropoff": "site, journey, journey_version, time, stage, rank, device, channel, entered, open, settled, "
     "advanced, dropped, dropoff_rate",
-    "late_events": "reason, source, partition, position, event_at, received_at, payload",
-    "rejected_events": "reason, source, partition, position, event_at, received_at, payload",
+    "late_events": "reason, source, partition, position, event_at, received_at, payload, headers",
+    "rejected_events": "reason, source, partition, position, event_at, received_at, payload, headers",
     "conservation": "time, source, partition, received, accepted, duplicate, late, rejected, filtered, "
     "balance",
     "freshness": "site, source, partition, watermark, complete_until, lag_seconds",
@@ -61,6 +61,7 @@ CONTRACT = {
     "unknown_events": "source, partition, event, events",
     "limits": "limit, place, hits, meaning, remedy",
     "incidents": "kind, source, partition, first, until, records, found_at, meaning, remedy",
+    "split_visitors": "site, visitor_id, partitions, sessions, first_at, last_at",
     "active_versions": "journey, version",
     "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
     f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
@@ -123,6 +124,7 @@ OPEN = session(3, [journey(visit_entered_at=ENTERED)], ended_at=CART, is_bot=Tru
 BROWSER = session(4, [])
 NOON = at("2024-05-01T12:00:00")
 FRESHLY_OPEN = session(5, [journey(visit_entered_at=NOON)], started_at=NOON, ended_at=NOON)
+SPLIT = [session(number, [], visitor_id="v6", partition=number - 6) for number in (6, 9)]
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,9 @@ def _fill(sink: ClickHouseSink) -> None:
         skipped="cart>form", from_entered_at=ENTERED, value_e4=199_900, **DESKTOP, **dims("from_", **PHONE),
     )  # fmt: skip
     blocks: dict[str, list[list[dict[str, Any]]]] = {
-        "sessions": [[session(1, version=1, events=7)], [WON, LOST, OPEN, BROWSER], [FRESHLY_OPEN]],
+        "sessions": [
+            [session(1, version=1, events=7)], [WON, LOST, OPEN, BROWSER], [FRESHLY_OPEN], SPLIT,
+        ],
         "transitions": [[transition(1, 1, at=ENTERED)], [advance], [transition(2, 1), transition(3, 1)]],
         "funnel_minute": [
             [minute(entered=2, value_e4=5)], [minute(entered=3, value_e4=10_000)],
@@ -209,13 +213,13 @@ def test_there_is_no_view_outside_the_contract(reader: Reader) -> None:
 
 def test_sessions_once_each_with_money_and_hex_ids(reader: Reader) -> None:
     rows = ask(reader, "SELECT * FROM bi.sessions ORDER BY visitor_id")
-    assert [row["visitor_id"] for row in rows] == ["v1", "v2", "v3", "v4", "v5"]
+    assert [row["visitor_id"] for row in rows] == ["v1", "v2", "v3", "v4", "v5", "v6", "v6"]
     won = rows[0]
     assert won["session_id"] == f"{1:032x}"
     assert (won["value"], won["orders"], won["events"]) == (Decimal("19.9900"), 1, 1)
     assert won["duration_seconds"] == pytest.approx(61.5)
     assert (won["started_at"], won["ended_at"]) == (ENTERED.replace(microsecond=0), CART)
-    assert [row["is_bot"] for row in rows] == [0, 0, 1, 0, 0]
+    assert [row["is_bot"] for row in rows] == [0, 0, 1, 0, 0, 0, 0]
 
 
 def test_session_stages_one_row_per_journey(reader: Reader) -> None:
@@ -282,6 +286,11 @@ def test_funnel_minute_takes_the_highest_and_adds_the_shards(reader: Reader) -> 
 def test_conservation_balances(reader: Reader) -> None:
     (row,) = ask(reader, "SELECT * FROM bi.conservation")
     assert (row["received"], row["accepted"], row["late"], row["balance"]) == (5, 4, 1, 0)
+
+
+def test_a_visitor_in_two_partitions_is_told(reader: Reader) -> None:
+    (row,) = ask(reader, "SELECT * FROM bi.split_visitors")
+    assert (row["visitor_id"], list(row["partitions"]), row["sessions"]) == ("v6", ["0", "3"], 2)
 
 
 def test_records_set_aside_show_their_text(reader: Reader) -> None:

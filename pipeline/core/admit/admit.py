@@ -27,6 +27,7 @@ from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
 from pipeline.core.strings import string_buffers
 from schemas.mappings import Filter
 from schemas.orders import Orders
+from schemas.rejects import PAYLOAD_BYTES_MAX
 from schemas.tables import AT, CONSERVATION, CONSERVATION_COUNTS, SET_ASIDE
 
 RECEIVED, ACCEPTED, DUPLICATE, LATE, REJECTED, FILTERED = range(6)
@@ -227,7 +228,8 @@ class Admit:
         return {
             "late_events": self._set_aside(
                 ["late"] * len(late), position[rows], pa.array(at[late]).view(AT), received,
-                [decoded.payload(row)[:64_000] for row in rows.tolist()],
+                [decoded.payload(row)[:PAYLOAD_BYTES_MAX] for row in rows.tolist()],
+                [decoded.headers(row) for row in rows.tolist()],
             )
         }  # fmt: skip
 
@@ -240,11 +242,18 @@ class Admit:
             "rejected_events": self._set_aside(
                 [reject.reason.value for reject in rejects], position[[reject.row for reject in rejects]],
                 nothing, nothing, [reject.payload for reject in rejects],
+                [decoded.headers(reject.row) for reject in rejects],
             )
         }  # fmt: skip
 
     def _set_aside(
-        self, reasons: Sequence[str], position: Any, event_at: pa.Array, received_at: pa.Array, payload: Any
+        self,
+        reasons: Sequence[str],
+        position: Any,
+        event_at: pa.Array,
+        received_at: pa.Array,
+        payload: list[bytes],
+        headers: list[str],
     ) -> pa.RecordBatch:
         n = len(reasons)
         columns = {
@@ -255,6 +264,7 @@ class Admit:
             "event_at": event_at,
             "received_at": received_at,
             "payload": pa.array(payload, pa.binary()),
+            "headers": pa.array(headers, pa.string()),
         }
         return pa.record_batch([columns[name] for name in SET_ASIDE.names], schema=SET_ASIDE)
 

@@ -57,6 +57,7 @@ class Decoded:
     rows: NDArray[np.int64]
     rejects: list[Reject]
     payload: Callable[[int], bytes]  # the record's bytes by its row in the block
+    headers: Callable[[int], str] = lambda _: ""  # what came with the record, as text
 
 
 class Records(Protocol):

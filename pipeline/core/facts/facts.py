@@ -47,6 +47,7 @@ _SESSIONS: Final = Plan(
         "exit_url": spread.S_EXIT,
         "session_id": 0,
         "is_closed": spread.S_CLOSED,
+        "partition": spread.S_LANE,
         "is_continuation": spread.S_CONTINUATION,
         **dict.fromkeys(("orders", "value_e4", "currency", "is_bot"), ZERO),
     },

@@ -70,7 +70,7 @@ def measure_sessions(sessions, visits):  # type: ignore[no-untyped-def]
 
 
 S_STARTED, S_ENDED, S_TIME = range(3)
-S_EVENTS, S_VERSION, S_SITE, S_DIMS = range(4)  # and the five dimensions after the first
+S_EVENTS, S_VERSION, S_SITE, S_LANE, S_DIMS = range(5)  # and the five dimensions after the first
 S_CLOSED, S_CONTINUATION = range(2)
 S_VISITOR, S_PERSON, S_ENTRY, S_EXIT, S_LISTS = range(5)
 
@@ -92,6 +92,7 @@ def spread_sessions(sessions, contexts, heap, site_bytes, site_offsets, scratch,
         i64[S_TIME, r] = session.started_at // 1000
         i32[S_EVENTS, r] = session.events
         i32[S_VERSION, r] = session.version
+        i32[S_LANE, r] = session.lane
         if session.flags & SESSION_CLOSED:
             bits[S_CLOSED, r >> 3] |= uint8(1 << (r & 7))
         if session.flags & SESSION_CONTINUATION:

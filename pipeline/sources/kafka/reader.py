@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from operator import itemgetter, methodcaller
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.decode.decoder import Decoder
 from pipeline.sources.blocks import NOTHING_YET, Block, Gap, NothingYet
 from pipeline.sources.kafka.consumer import Brokers, Pending, offset_of
+from pipeline.sources.kafka.headers import headers_of
 from pipeline.sources.kafka.partitions import TopicPart
 
 LINGER_SECONDS: Final = 0.2
@@ -96,7 +98,10 @@ class KafkaReader:
         else:  # a compacted topic, or one with transactions
             position = np.array([offset_of(message) for message in messages], np.int64)
         values = list(map(_value, messages))
-        decoded = self._decoder.messages(values, self._received(messages))
+        decoded = replace(
+            self._decoder.messages(values, self._received(messages)),
+            headers=lambda row: headers_of(messages[row]),
+        )
         self._bytes += size
         self._offset = last + 1
         return Block(decoded, position)
