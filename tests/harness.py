@@ -418,6 +418,7 @@ def _session(row: Row, name: Row) -> Row:
     assert row.pop("time") == row["started_at"] // 1000 * 1000
     for later in ("orders", "value_e4", "currency", "is_bot"):
         assert not row.pop(later)
+    assert row.pop("partition") == max(name["partition"], 0)
     del row["session_id"]
     lists = [key for key in row if key.startswith("journeys.")]
     columns = {key.removeprefix("journeys."): row.pop(key) for key in lists}
