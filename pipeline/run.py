@@ -203,7 +203,11 @@ def parts(plan: Plan) -> Parts:
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
         output=Output(
-            _sink(settings), plan.deployment, 1 if _single_writer(settings) else settings.processes
+            _sink(settings),
+            plan.deployment,
+            1 if _single_writer(settings) else settings.processes,
+            settings.serve_port,
+            settings.serve_password,
         ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
         segments=None if settings.addresses else plan.state.segments,  # files of one machine

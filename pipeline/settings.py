@@ -55,6 +55,12 @@ class Settings(BaseModel):
     clickhouse_retry_ms: int = Field(
         300 * SECOND_MS, ge=SECOND_MS, description="how long rows wait for a database that is away"
     )
+    serve_port: int = Field(
+        0, ge=0, le=65535, description="where others read the embedded database during a run; 0: any port"
+    )
+    serve_password: str | None = Field(
+        None, min_length=8, description="what readers there must know (default: another in each run)"
+    )
     announce: str | None = Field(None, description="also tell what happens on Kafka topics (DSN)")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
@@ -139,6 +145,7 @@ class Settings(BaseModel):
             **self.model_dump(mode="json"),
             "clickhouse": mask_dsn(self.clickhouse),
             "announce": mask_dsn(self.announce) if self.announce else None,
+            "serve_password": "***" if self.serve_password else None,
         }
 
 

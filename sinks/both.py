@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 import pyarrow as pa
 
 from sinks.base import Deployment, Sink
+from sinks.registry import Door, refused_rows, serve
 
 
 class Fanout:
@@ -35,6 +37,16 @@ class Fanout:
         """One after the other: a sink gets the block when those before it have acknowledged it."""
         for sink in self._sinks:
             sink.write(table, batch)
+
+    def serve(self, port: int = 0, password: str | None = None) -> Door | None:
+        """The first of them that others can read."""
+        doors = (serve(sink, port, password) for sink in self._sinks)
+        return next((door for door in doors if door is not None), None)
+
+    @property
+    def refused_rows(self) -> Counter[str]:
+        """Rows by table that any of them set aside."""
+        return sum((Counter(refused_rows(sink)) for sink in self._sinks), Counter[str]())
 
     def close(self) -> None:
         """Closes all, the last first, even where one of them fails; then raises that."""

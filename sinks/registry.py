@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from sinks.base import Sink, SinkRefused, mask_dsn
 from sinks.null import NullSink
@@ -44,10 +44,25 @@ def open_sink(dsn: str, retry_seconds: float | None = None) -> Sink:
     raise SinkRefused(f"Not a sink that Pathline knows: {mask_dsn(dsn)!r}", "one of: " + "; ".join(DSN_FORMS))
 
 
-def serve(sink: Sink) -> Callable[[], None]:
-    """Lets other processes read what only this one can open, where `sink` is of that kind. To be called once
-    it is open; what comes back ends it, and must be called before the sink is closed. Neither ever raises:
-    a run without readers is better than none.
+def refused_rows(sink: Sink) -> Mapping[str, int]:
+    """Rows by table that `sink` set aside because the database refused them; none where it has no such."""
+    found: Mapping[str, int] = getattr(sink, "refused_rows", {})
+    return found
+
+
+class Door(Protocol):
+    """Lets others read, until it is closed. `problem` is why it does not."""
+
+    problem: Exception | None
+
+    def close(self) -> None:
+        """Never raises."""
+
+
+def serve(sink: Sink, port: int = 0, password: str | None = None) -> Door | None:
+    """Lets other processes of this machine read what only this one can open; None where `sink` is not of that
+    kind. To be called once it is open; the door must be closed before the sink is. Neither ever raises: a run
+    without readers is better than none. Without `port` and `password` each run has others.
     """
-    begin: Callable[[], Callable[[], None]] | None = getattr(sink, "serve", None)
-    return begin() if begin is not None else lambda: None
+    begin: Callable[[int, str | None], Door | None] | None = getattr(sink, "serve", None)
+    return begin(port, password) if begin is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -142,6 +142,17 @@ def acknowledged(batcher: Batcher) -> None:
             (metrics.SINK_SECONDS, counters.seconds),
         ):
             metrics.grown(metric, total, table, part=id(batcher))
+
+
+def refused(rows: Mapping[str, int], part: int) -> None:
+    """Rows by table that the database refused so far, of one writer."""
+    for table, total in rows.items():
+        metrics.grown(metrics.SINK_REFUSED_ROWS, total, table, part=part)
+
+
+def serving(*, is_open: bool) -> None:
+    """Whether others can read the embedded database."""
+    metrics.put(metrics.SERVING, float(is_open))
 
 
 def _retried(details: RetryDetails) -> None:

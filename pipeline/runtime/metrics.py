@@ -170,6 +170,16 @@ SINK_RETRIES: Final = _counter(
     "blocks sent again, by ClickHouse's error code (or the kind of failure where it gave none)",
     "see the runbook of retries: each code has its cause",
 )  # fmt: skip
+SINK_REFUSED_ROWS: Final = _counter(
+    "sink_refused_rows_total", "table", "rows",
+    "rows that the database refused for what is in them: set aside in bi.rejected_events",
+    "look at these with reason refused_by_database: a table was changed by hand, or Pathline has a fault",
+)  # fmt: skip
+SERVING: Final = _gauge(
+    "serving", "", "1 or 0",
+    "whether others can read the embedded database during the run",
+    "0: the port of serve_port is taken; the run itself is well",
+)  # fmt: skip
 UNACKNOWLEDGED_AGE: Final = _age(
     "oldest_unacknowledged_seconds", "",
     "how long the oldest row has waited for the sink to acknowledge it",

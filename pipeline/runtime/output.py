@@ -15,7 +15,7 @@ from pipeline.runtime.placing import shard_of
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink
 from sinks.batching import Batcher
-from sinks.registry import serve
+from sinks.registry import Door, refused_rows, serve
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Output(FixedPartitionedSink[Fact, None]):
     open_sink: Callable[[int], Sink]
     deployment: Deployment
     parts: int
+    serve_port: int = 0
+    serve_password: str | None = None
 
     def list_parts(self) -> list[str]:
         return [f"{part:03d}" for part in range(self.parts)]
@@ -37,7 +39,7 @@ class Output(FixedPartitionedSink[Fact, None]):
         with step("open"):
             sink = self.open_sink(int(for_part))
             sink.open(self.deployment)
-        return OutputPartition(sink)
+        return OutputPartition(sink, serve(sink, self.serve_port, self.serve_password))
 
 
 def _keep_thread_state() -> None:
@@ -53,10 +55,12 @@ def _keep_thread_state() -> None:
 class OutputPartition(StatefulSinkPartition[Fact, None]):
     """One writer. `snapshot` waits for every acknowledgement: only then may the epoch be resumed after."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, door: Door | None) -> None:
         self._sink = sink
         self._batcher = Batcher(sink)
-        self._end_serving = serve(sink)
+        self._door = door
+        if door is not None:
+            meters.serving(is_open=door.problem is None)
 
     def write_batch(self, values: list[Fact]) -> None:
         meters.handed_over(self._batcher)
@@ -70,10 +74,12 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
         with step("sink"):
             self._batcher.flush()
         meters.acknowledged(self._batcher)
+        meters.refused(refused_rows(self._sink), id(self))
 
     def close(self) -> None:
         """Also called while bytewax falls, and an error then would make it abort without a word."""
-        self._end_serving()
+        if self._door is not None:
+            self._door.close()
         with suppress(Exception) if failure.noted() else step("sink"):
             self._batcher.flush()
             meters.acknowledged(self._batcher)

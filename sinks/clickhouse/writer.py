@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +30,9 @@ from sinks.clickhouse.poison import (
     rejects,
 )
 from sinks.clickhouse.query import Reader
+
+if TYPE_CHECKING:
+    from sinks.clickhouse.serving import Serving
 
 INSERT_SETTINGS: Final = {
     "async_insert": "0",  # on by default since 26.3; an acknowledgement must mean stored
@@ -119,14 +121,14 @@ class ClickHouseSink:
         """A read-only view of the same database, for another thread or for serving queries."""
         return Reader(self._target.dsn)
 
-    def serve(self) -> Callable[[], None]:
+    def serve(self, port: int = 0, password: str | None = None) -> Serving | None:
         """Lets other processes read the embedded database while it is open here; see sinks.registry.serve."""
         if not self._target.embedded:
-            return lambda: None
+            return None
         # imported here: it brings the engine, which who writes to a server does not need
         from sinks.clickhouse.serving import Serving
 
-        return Serving(self._target).close
+        return Serving(self._target, port, password)
 
     def close(self) -> None:
         """Close the connection; the embedded engine stops with its last client."""

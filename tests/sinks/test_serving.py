@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from sinks.base import SinkRefused
+from sinks.both import Fanout
 from sinks.clickhouse import serving as module
 from sinks.clickhouse.client import connect, target
 from sinks.clickhouse.query import QueryRefused, Reader
 from sinks.clickhouse.serve_file import SERVING_FILE, Served, announce, served, withdraw
 from sinks.clickhouse.serving import Serving, serving
+from sinks.memory import MemorySink
 from sinks.registry import open_sink, serve
 from tests.sinks.places import OURS, ask
 
@@ -147,15 +149,30 @@ def test_a_run_goes_on_where_nothing_can_be_served(tmp_path: Path, monkeypatch: 
     sink = open_sink(dsn(tmp_path))
     sink.open(OURS)
     monkeypatch.setattr(module, "Server", broken)
-    end = serve(sink)
-    end()
-    end()
+    door = serve(sink)
+    assert door is not None
+    assert isinstance(door.problem, OSError)
+    door.close()
+    door.close()
     sink.close()
     monkeypatch.undo()
     here = Serving(target("clickhouse://h"))
     assert isinstance(here.problem, AssertionError)
-    serve(open_sink("null:"))()
-    serve(open_sink("clickhouse://h:8123"))()
+    assert serve(open_sink("null:")) is None
+    assert serve(open_sink("clickhouse://h:8123")) is None
+
+
+def test_what_is_told_as_well_can_be_read_all_the_same(tmp_path: Path) -> None:
+    sink = Fanout([open_sink(dsn(tmp_path)), MemorySink()])
+    sink.open(OURS)
+    door = serve(sink, password="known to the BI tool")
+    assert door is not None
+    there = served(tmp_path / "db")
+    assert there is not None
+    assert there.password == "known to the BI tool"
+    door.close()
+    sink.close()
+    assert serve(Fanout([MemorySink()])) is None
 
 
 def make(folder: Path) -> None:
