@@ -101,7 +101,7 @@ class EpochLines:
         """Says what there is to say; `more` goes into the line."""
         now = self._clock()
         epochs = self._exposition.epochs()
-        if epochs > _sum(self._before, metrics.EPOCHS):
+        if epochs and epochs != _sum(self._before, metrics.EPOCHS):  # less: processes have begun anew
             _, samples = look(self._exposition, now)
             self._log.info("epoch", **describe(self._before, samples, now), **more)
             self._before, self._told_at = samples, now
@@ -118,18 +118,23 @@ def describe(before: Samples, samples: Samples, now: float) -> dict[str, object]
     line: dict[str, object] = {
         "epoch": int(_sum(samples, metrics.EPOCHS)),
         "seconds": round(_most(samples, metrics.EPOCH_SECONDS), 3),
-        "received": int(_sum(samples, metrics.RECEIVED) - _sum(before, metrics.RECEIVED)),
+        "received": int(_grown(_sum(before, metrics.RECEIVED), _sum(samples, metrics.RECEIVED))),
     }
     for result in RESULTS:
-        line[result] = int(_of_result(samples, result) - _of_result(before, result))
+        line[result] = int(_grown(_of_result(before, result), _of_result(samples, result)))
     line |= _time(samples, now)
     for name, metric in _GROWN.items():
-        grown = _sum(samples, metric) - _sum(before, metric)
+        grown = _grown(_sum(before, metric), _sum(samples, metric))
         line[name] = round(grown, 3) if metric.unit == "seconds" else int(grown)
     for name, metric in _NOW.items():
         line[name] = int(_sum(samples, metric))
     line["unacknowledged_seconds"] = round(_most(samples, metrics.UNACKNOWLEDGED_AGE), 1)
     return line
+
+
+def _grown(before: float, now: float) -> float:
+    """What a counter has counted since. One that is less than before belongs to processes that began anew."""
+    return now - before if now >= before else now
 
 
 def _time(samples: Samples, now: float) -> dict[str, object]:

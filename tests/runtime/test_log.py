@@ -84,6 +84,26 @@ def test_an_epoch_has_a_line_and_counts_since_the_one_before(
     assert "watermark" not in told(said)[-1], "at its end it is behind nothing"
 
 
+def test_processes_that_begin_anew_count_from_nothing_and_are_told(
+    tmp_path: Path, said: io.StringIO, lines: EpochLines, clock: Clock
+) -> None:
+    def an_epoch(received: int) -> None:
+        meters.partition("clicks", 0, [received, received, 0, 0, 0, 0], WATERMARK_MS, idle=False)
+        clock.now += 2
+        meters.epoch("0")
+        lines.tick()
+
+    meters.input_moved()
+    meters.partition("clicks", 0, [0, 0, 0, 0, 0, 0], 0, idle=False)
+    an_epoch(70)
+    an_epoch(100)
+    meters.begin(tmp_path, 0)
+    meters.input_moved()
+    meters.partition("clicks", 0, [90, 90, 0, 0, 0, 0], WATERMARK_MS, idle=False)  # as the snapshot had it
+    an_epoch(95)
+    assert [(line["epoch"], line["received"]) for line in told(said)] == [(1, 70), (2, 30), (1, 5)]
+
+
 def test_an_epoch_is_counted_once_whatever_number_of_parts_it_has(tmp_path: Path, clock: Clock) -> None:
     meters.begin(tmp_path, 0)
     meters.input_moved()

@@ -29,9 +29,7 @@ class Shut:
 
 
 @pytest.mark.parametrize("problem", [None, OSError("the port is taken")])
-def test_an_output_tells_what_was_refused_and_who_can_read(
-    tmp_path: Path, problem: Exception | None
-) -> None:
+def test_an_output_tells_what_was_refused_and_who_can_read(tmp_path: Path, problem: Exception | None) -> None:
     meters.begin(tmp_path, 0)
     sink, door = Picky(), Shut()
     door.problem = problem
