@@ -40,9 +40,9 @@ def _head(outcome: Outcome, asked: Asked) -> list[str]:
         _prose(
             f"`checkout` with objects and orders, {PROCESSES} processes, a topic of {PARTITIONS} partitions",
             "on a real broker, embedded ClickHouse, events stored; producers produce and readers ask while",
-            "the run is killed. Epochs of 100 ms, blocks of 40 records, and segments of states from 2 KiB on, so",
-            "that kills meet work of every kind. The fault-free run reads the same topic in one process, in",
-            "the usual sizes.",
+            "the run is killed. Epochs of 100 ms, blocks of 40 records, and segments of states from 2 KiB",
+            "on, so that kills meet work of every kind. In the end it drains in one process. The fault-free",
+            "run reads the same topic in one process, in the usual sizes.",
         ),
         "",
     ]
@@ -71,7 +71,8 @@ def _kills(outcome: Outcome) -> list[str]:
         ),
         _prose(
             f"The command was started {outcome.starts:,} times, found no broker {outcome.refused:,} times,",
-            f"and started its processes again {outcome.restarts:,} times by itself.",
+            f"and started its processes again {outcome.restarts:,} times by itself. It took a record for the",
+            f"cause and ended {outcome.gave_up:,} times, killed again and again in one place.",
             mark="- ",
         ),
         _prose(

@@ -23,6 +23,10 @@ BROKER_AWAY: Final = "no broker answers"
 """What a command says that finds no broker at its start, and ends: whoever runs it starts it again."""
 
 
+KILLED_EACH_TIME: Final = ("the run fails each time", "it was killed by SIGKILL")
+"""What a run says that was killed again and again in one place: it takes a record for the cause, and ends."""
+
+
 class Surprise(AssertionError):  # noqa: N818 - the word of the failure that is shown
     """Something that no kill explains."""
 
@@ -70,8 +74,8 @@ class Deployment(FromTopic):
         return LoggedRun(["run", *inputs, *where, *self.options, *more], env, self.folder, self.log)
 
     def drain(self) -> None:
-        """Runs up to the end of the topic."""
-        run = self.start("--until-drained")
+        """Runs up to the end of the topic, in one process, however many there were before."""
+        run = self.start("--until-drained", "--workers", "1")
         try:
             code = run.popen.wait(PATIENCE_SECONDS)
         finally:
@@ -90,8 +94,8 @@ class Operator:
     place: Deployment
     is_broker_away: Callable[[], bool]
     starts: int = 0
-    deaths: int = 0  # of commands that supervise themselves, in their own count
     refused: int = 0  # starts that found no broker
+    gave_up: int = 0  # runs that were killed too often in one place
     _running: LoggedRun | None = field(default=None, init=False)
 
     @property
@@ -104,18 +108,21 @@ class Operator:
         self.starts += 1
 
     def look(self) -> None:
-        """Starts the command again where it has ended because it found no broker. Raises Surprise where it
-        has ended otherwise.
+        """Starts the command again where it has ended because it found no broker, or was killed too often in
+        one place. Raises Surprise where it has ended otherwise.
         """
         code = self.running.popen.poll()
         if code is None:
             return
-        if BROKER_AWAY in self.running.said and self.is_broker_away():
+        said = self.running.said
+        if BROKER_AWAY in said and self.is_broker_away():
             self.refused += 1
             time.sleep(0.2)
-            self.start()
-            return
-        raise Surprise(f"the run ended with exit code {code} by itself:\n{self.running.said[-6000:]}")
+        elif all(words in said for words in KILLED_EACH_TIME):
+            self.gave_up += 1
+        else:
+            raise Surprise(f"the run ended with exit code {code} by itself:\n{said[-6000:]}")
+        self.start()
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Waits for what must come about while the run is kept going; returns what the condition gave."""
@@ -142,16 +149,16 @@ class Operator:
 
     def kill_all(self, *, by_name: bool) -> list[int]:
         """The whole cluster: every process of it by name, or only the one that the others hang on. Returns
-        those that were killed, all of which are gone.
+        all of them: they are gone.
         """
         workers = self.workers()
-        found = [self.running.popen.pid, *workers]
-        for process in found if by_name else found[:1]:
+        self.running.popen.kill()
+        for process in workers if by_name else ():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         self.running.popen.wait()
         self.until_gone(workers)
-        return found
+        return [self.running.popen.pid, *workers]
 
     @staticmethod
     def until_gone(workers: list[int]) -> None:

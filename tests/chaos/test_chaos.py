@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.killer import VICTIMS, plan
+from tests.chaos.run import Deployment, Operator, Surprise
 from tests.chaos.stream import POISON, stream
 from tests.chaos.trial import Asked, balanced, trial
 from tests.kafka.broker import Broker
@@ -65,3 +66,11 @@ def test_a_minute_that_does_not_balance_and_a_record_too_few_are_seen() -> None:
         balanced({"conservation": [row % 1]}, [2])
     with pytest.raises(AssertionError):
         balanced({"conservation": [row % 0]}, [3])
+
+
+def test_an_end_that_no_kill_explains_is_told(tmp_path: Path) -> None:
+    place = Deployment(tmp_path, (), ("--input", str(tmp_path / "nothing.jsonl")))
+    operator = Operator(place, lambda: True)
+    operator.start()
+    with pytest.raises(Surprise, match="exit code 2 by itself"):
+        operator.until(lambda: False, "anything")

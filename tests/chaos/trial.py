@@ -49,6 +49,7 @@ class Outcome:
     victims: Counter[str] = field(default_factory=Counter)
     starts: int = 0
     refused: int = 0
+    gave_up: int = 0
     restarts: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     lost_questions: int = 0
@@ -146,7 +147,8 @@ def _kill_on_and_on(
     finally:
         operator.close()
         killer.settle()
-    said.restarts, said.starts, said.refused = operator.restarts(), operator.starts, operator.refused
+    said.restarts, said.starts = operator.restarts(), operator.starts
+    said.refused, said.gave_up = operator.refused, operator.gave_up
     said.answers, said.lost_questions, said.victims = asker.answers, killer.lost_questions, killer.victims
     place.drain()
 
