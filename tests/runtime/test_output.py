@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.sinks.places import OURS
 class Picky(MemorySink):
     """Has refused some rows."""
 
-    refused_rows = Counter(sessions=3)
+    refused_rows: ClassVar = Counter(sessions=3)
 
 
 class Shut:
