@@ -206,6 +206,7 @@ def parts(plan: Plan) -> Parts:
             _sink(settings),
             plan.deployment,
             1 if _single_writer(settings) else settings.processes,
+            settings.clickhouse_retry_ms / 1000,
             settings.serve_port,
             settings.serve_password,
         ),

@@ -6,25 +6,35 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
+import stamina
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from pipeline.runtime import failure, meters
 from pipeline.runtime.items import Fact
 from pipeline.runtime.placing import shard_of
 from pipeline.runtime.steps import step, wrote
-from sinks.base import Deployment, Sink
+from sinks.base import Deployment, Sink, SinkUnavailable
 from sinks.batching import Batcher
 from sinks.registry import Door, refused_rows, serve
+
+WAIT_SECONDS_MAX: Final = 15.0
+"""Between two attempts to open a place that is away."""
 
 
 @dataclass(frozen=True)
 class Output(FixedPartitionedSink[Fact, None]):
-    """`parts` writers of one place: one where only one process may open it, else one per worker."""
+    """`parts` writers of one place: one where only one process may open it, else one per worker.
+
+    A place that is away is waited for as long as a block would wait, `retry_seconds`: a run that starts anew
+    in an outage must not give up sooner than one that goes on.
+    """
 
     open_sink: Callable[[int], Sink]
     deployment: Deployment
     parts: int
+    retry_seconds: float
     serve_port: int = 0
     serve_password: str | None = None
 
@@ -37,9 +47,17 @@ class Output(FixedPartitionedSink[Fact, None]):
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> OutputPartition:
         _keep_thread_state()
         with step("open"):
-            sink = self.open_sink(int(for_part))
-            sink.open(self.deployment)
+            sink = self._opened(int(for_part))
         return OutputPartition(sink, serve(sink, self.serve_port, self.serve_password))
+
+    def _opened(self, part: int) -> Sink:
+        for attempt in stamina.retry_context(
+            on=SinkUnavailable, attempts=None, timeout=self.retry_seconds, wait_max=WAIT_SECONDS_MAX
+        ):
+            with attempt:
+                sink = self.open_sink(part)
+                sink.open(self.deployment)
+        return sink
 
 
 def _keep_thread_state() -> None:

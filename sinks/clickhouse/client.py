@@ -13,7 +13,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from sinks.base import SinkRefused, SinkUnavailable, mask_dsn
-from sinks.clickhouse.errors import RETRYABLE_CODES, error_code, first_line, refusal
+from sinks.clickhouse.errors import RETRYABLE_CODES, error_code, first_line, is_transient, refusal
 from sinks.clickhouse.serve_file import Served, served
 
 TIMEOUT_SECONDS: Final = 60
@@ -157,7 +157,10 @@ def clean_inserts(where: Target) -> Path | None:
     return folder
 
 
-def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused:
+def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused | SinkUnavailable:
+    """A server that does not answer may well be away: whoever has written to it before waits, whoever starts
+    for the first time is told where to look.
+    """
     text = str(error)
     if where.embedded and "already initialized with path" in text:
         return SinkRefused(
@@ -166,10 +169,11 @@ def _no_connection(where: Target, error: ClickHouseError) -> SinkRefused:
         )
     if where.path and "EmbeddedServer" in text:
         return _locked(where.shown, served(where.path))
-    return refusal(error, where.dsn) or SinkRefused(
-        f"No connection to {where.shown}: {first_line(error, where.dsn)}",
-        "check host, port, and whether the server runs",
-    )
+    said = f"No connection to {where.shown}: {first_line(error, where.dsn)}"
+    hint = "check host, port, and whether the server runs"
+    if not where.embedded and is_transient(error):
+        return SinkUnavailable(f"{said}\n  hint: {hint}")
+    return refusal(error, where.dsn) or SinkRefused(said, hint)
 
 
 def _locked(shown: str, there: Served | None) -> SinkRefused:

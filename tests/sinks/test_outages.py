@@ -221,6 +221,19 @@ def test_a_server_that_cannot_just_now_is_unavailable_at_the_start(proxy: FaultP
         sink.open(OURS)
 
 
+@pytest.mark.parametrize("how", ["refused", "503", "reply lost"])
+def test_a_server_that_does_not_answer_at_the_start_is_unavailable_and_not_misconfigured(
+    how: str, proxy: FaultProxy
+) -> None:
+    if how == "refused":
+        proxy.down()
+    proxy.always = LOST_REPLY if how == "reply lost" else BUSY
+    proxy.everything = True
+    with pytest.raises(SinkUnavailable, match="check host, port") as away:
+        ClickHouseSink(clickhouse_server.dsn(proxy.port)).open(OURS)
+    assert clickhouse_server.PASSWORD not in str(away.value)
+
+
 POISON = "ALTER TABLE pathline.sessions ADD CONSTRAINT fit CHECK visitor_id NOT LIKE 'bad%'"
 
 
