@@ -17,7 +17,9 @@ from typing import IO, Any, Final
 
 from pipeline.runtime.board import Board
 from tests.e2e.runs import ROOT
+from tests.kafka.broker import Broker
 from tests.kafka.node import free_ports
+from tests.kafka.topics import Topics
 
 STOP_SECONDS_MAX: Final = 600.0
 PATHLINE: Final = (sys.executable, "-c", "from pipeline.cli import main; main()")
@@ -93,6 +95,20 @@ class Engine:
 
     def close(self) -> None:
         end(self.popen)
+
+
+@contextmanager
+def broker_at(servers: str | None, folder: Path) -> Iterator[tuple[Topics, dict[str, int]]]:
+    """A broker of our own in `folder` with its process, unless there is one at `servers`."""
+    if servers:
+        yield Topics(servers), {}
+        return
+    broker = Broker(folder)
+    try:
+        broker.start()
+        yield broker, {"broker": broker.pid}
+    finally:
+        broker.stop()
 
 
 @dataclass

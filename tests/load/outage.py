@@ -29,8 +29,7 @@ from typing import Any, Final
 
 from sinks.clickhouse.query import Reader
 from tests.e2e.runs import ROOT
-from tests.kafka.broker import Broker
-from tests.load.live import Engine, Live, LoadFailed, Producer, closing_all, environment, until
+from tests.load.live import Engine, Live, LoadFailed, Producer, broker_at, closing_all, environment, until
 from tests.load.plot import Band, Panel, Series, svg
 from tests.load.report import HERE, Asked, conclude, megabytes, page, prose, table
 from tests.load.samples import Sample, Sampler, column, metrics
@@ -294,7 +293,8 @@ def plot(sampler: Sampler, times: Times) -> str:
         [
             Panel("records that wait in the topic, thousands", [series("waiting", "waiting", 1e3)]),
             Panel(
-                "memory, MB", [series("pathline", "rss.pathline", 1e6), series("broker", "rss.broker", 1e6)]
+                "memory, MB",
+                [series("pathline", "rss.pathline", 1e6), series("ClickHouse", "rss.engine", 1e6)],
             ),
             Panel("oldest row not acknowledged, seconds", [series("", "oldest_unacknowledged_seconds", 1)]),
         ],
@@ -347,37 +347,30 @@ def parts(
 
 def run(folder: Path, arguments: argparse.Namespace) -> int:
     """All of it, in `folder`."""
-    broker, engine = Broker(folder / "broker"), Engine(folder / "engine")
-    trouble = Trouble(engine.port, arguments.seed)
-    with closing_all(engine, trouble):
-        try:
-            broker.start()
-            topic = broker.topic(arguments.partitions)
-            source = f"kafka://{broker.servers}/{topic}"
-            options = (
-                "--epoch", arguments.epoch, "--idle-after", "1h",
-                "--clickhouse-retry", arguments.clickhouse_retry,
-            )  # fmt: skip
-            live = Live(
-                folder / "live",
-                source,
-                clickhouse_server.dsn(trouble.proxy.port),
-                options,
-                arguments.partitions,
-            )
-            producer = Producer(
-                broker.servers, topic, arguments.rate, partitions=arguments.partitions, seed=arguments.seed,
-                hurry=arguments.hurry,
-            )  # fmt: skip
-            with closing_all(live, producer):
-                live.start()
-                assert live.popen is not None
-                pids = {"pathline": live.popen.pid, "broker": broker.pid, "engine": engine.popen.pid}
-                sampler = Sampler(1.0, pids, lambda: observed(live, producer), told)
-                with closing_all(sampler):
-                    times = through(live, producer, trouble, sampler, arguments)
-                live.stop()
-                produced = producer.stop()
+    with broker_at(arguments.servers, folder / "broker") as (broker, processes):
+        topic = broker.topic(arguments.partitions)
+        source = f"kafka://{broker.servers}/{topic}"
+        options = (
+            "--epoch", arguments.epoch, "--idle-after", "1h",
+            "--clickhouse-retry", arguments.clickhouse_retry,
+        )  # fmt: skip
+        engine = Engine(folder / "engine")
+        trouble = Trouble(engine.port, arguments.seed)
+        producer = Producer(
+            broker.servers, topic, arguments.rate, partitions=arguments.partitions, seed=arguments.seed,
+            hurry=arguments.hurry,
+        )  # fmt: skip
+        dsn = clickhouse_server.dsn(trouble.proxy.port)
+        live = Live(folder / "live", source, dsn, options, arguments.partitions)
+        with closing_all(engine, trouble, live, producer):
+            live.start()
+            assert live.popen is not None
+            pids = processes | {"pathline": live.popen.pid, "engine": engine.popen.pid}
+            sampler = Sampler(1.0, pids, lambda: observed(live, producer), told)
+            with closing_all(sampler):
+                times = through(live, producer, trouble, sampler, arguments)
+            live.stop()
+            produced = producer.stop()
             highs = sum(broker.watermarks(topic, one)[1] for one in range(arguments.partitions))
             if highs != produced:
                 raise LoadFailed(f"the broker has {highs:,} records of {produced:,}")
@@ -386,14 +379,12 @@ def run(folder: Path, arguments: argparse.Namespace) -> int:
             with Reader(live.clickhouse) as reader:
                 ours = content(reader)
                 (counted,) = reader.query(COUNTED).to_pylist()
-            calm = Live(
-                folder / "calm", source, f"chdb://{folder / 'calm' / 'db'}", options, arguments.partitions
-            )
-            with closing_all(calm):
-                calm.drain()
-            rows = [ours, embedded_content(calm.clickhouse)]
-        finally:
-            broker.stop()
+        place = f"chdb://{folder / 'calm' / 'db'}"
+        calm = Live(folder / "calm", source, place, options, arguments.partitions)
+        with closing_all(calm):
+            calm.drain()
+        rows = [ours, embedded_content(calm.clickhouse)]
+        broker.delete_topic(topic)
     found = outcome(produced, counted, rows, times, sampler, arguments.partitions)
     picture = arguments.report.with_name("outage.svg")
     asked = verdicts(found)
@@ -419,6 +410,7 @@ def main() -> int:
     )
     parser.add_argument("--hurry", type=float, default=1.0, help="shoppers pause so many times shorter")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--servers", help="a broker that runs (one of our own)")
     parser.add_argument("--report", type=Path, default=HERE / "OUTAGE.md")
     parser.add_argument("--content-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

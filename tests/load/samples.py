@@ -19,6 +19,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _LINE: Final = re.compile(r"^pathline_(\w+?)(?:\{([^}]*)\})? (\S+)$", re.MULTILINE)
 _STEP: Final = re.compile(r'step="([^"]+)"')
+_BY_STEP: Final = {"step_cpu_seconds_total": "step", "snapshot_bytes_total": "bytes"}
 _LARGEST: Final = frozenset({"epochs_total", "epoch_seconds", "oldest_unacknowledged_seconds"})
 
 
@@ -63,7 +64,9 @@ def folder_bytes(folder: Path) -> int:
 
 
 def metrics(port: int) -> Sample:
-    """What a run says of itself at /metrics: sums over labels; CPU seconds also by step (`step.NAME`)."""
+    """What a run says of itself at /metrics: sums over labels; by step also CPU seconds (`step.NAME`) and
+    bytes of snapshots (`bytes.NAME`).
+    """
     out: Sample = {}
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -73,8 +76,8 @@ def metrics(port: int) -> Sample:
     for name, labels, value in _LINE.findall(text):
         number = float(value)
         out[name] = max(out.get(name, 0.0), number) if name in _LARGEST else out.get(name, 0.0) + number
-        if name == "step_cpu_seconds_total" and (step := _STEP.search(labels)):
-            key = f"step.{step[1]}"
+        if name in _BY_STEP and (step := _STEP.search(labels)):
+            key = f"{_BY_STEP[name]}.{step[1]}"
             out[key] = out.get(key, 0.0) + number
     return out
 

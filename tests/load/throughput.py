@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Final
 
 from tests import w1
-from tests.kafka.broker import Broker
 from tests.kafka.topics import Record, Topics
 from tests.load.lag import Lag, LagAsked, measure
-from tests.load.live import PATHLINE, Live, LoadFailed, environment
+from tests.load.live import PATHLINE, Live, LoadFailed, broker_at, environment
 from tests.load.report import HERE, Asked, conclude, page, prose, table
 
 RATIO_LEAST: Final = 0.6
@@ -61,9 +60,9 @@ def once(source: str, folder: Path) -> Took:
 
 
 def rounds(
-    servers: Topics, folder: Path, sessions: int, count: int, seed: int
+    servers: Topics, folder: Path, sessions: int, count: int, warm: int, seed: int
 ) -> tuple[int, dict[str, list[Took]]]:
-    """Events of W1, and what each round took; the first one warms up and is not counted."""
+    """Events of W1, and what each round took, after some that warm up and are not counted."""
     file = folder / "w1.jsonl"
     events = w1.write([file], sessions, seed)
     topic = servers.topic(1)
@@ -72,32 +71,36 @@ def rounds(
     assert servers.watermarks(topic) == (0, events)
     sources = {"file": str(file), "broker": f"kafka://{servers.servers}/{topic}"}
     taken: dict[str, list[Took]] = {name: [] for name in sources}
-    for number in range(count + 1):
+    for number in range(1 - warm, count + 1):
         for name, source in sources.items():
             took = once(source, folder / f"from-{name}")
             print(f"round {number}: {name}: {events / took.wall:,.0f} events/s", flush=True)
-            if number:
+            if number > 0:
                 taken[name].append(took)
     servers.delete_topic(topic)
     return events, taken
 
 
-def lags(broker: Broker, folder: Path, first: float, arguments: argparse.Namespace) -> list[Lag]:
+def lags(
+    broker: Topics, processes: dict[str, int], folder: Path, first: float, arguments: argparse.Namespace
+) -> list[Lag]:
     """The sweep: until the lag is as asked."""
     found: list[Lag] = []
-    for share in SHARES:
+    lateness = f"{arguments.lateness:g}s"
+    options = ("--epoch", arguments.epoch, "--start", "latest", "--allowed-lateness", lateness)
+    for share in SHARES[: arguments.sweep]:
         rate = round(first * share / SHARES[0])
         topic = broker.topic(arguments.partitions)
         live = Live(
             folder / f"lag-{rate}",
             f"kafka://{broker.servers}/{topic}",
             f"chdb://{folder / f'lag-{rate}' / 'db'}",
-            ("--epoch", arguments.epoch, "--start", "latest"),
+            options,
             arguments.partitions,
         )
         print(f"lag at {rate:,} events/s", flush=True)
-        asked = LagAsked(arguments.lag_seconds, arguments.seed, arguments.hurry)
-        found.append(measure(live, broker.servers, topic, rate, asked, broker.pid))
+        asked = LagAsked(arguments.lag_seconds, arguments.lateness, arguments.seed, arguments.hurry)
+        found.append(measure(live, broker.servers, topic, rate, asked, processes))
         broker.delete_topic(topic)
         shutil.rmtree(live.folder)
         if holds(found[-1]):
@@ -179,10 +182,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--warm-rounds", type=int, default=1, help="before them, not counted")
     parser.add_argument("--sessions", type=int, default=400_000, help="of W1; some 3.5 events each")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--lag-seconds", type=float, default=60.0, help="how long the lag is measured")
     parser.add_argument("--rate", type=float, default=None, help="events/s (half of what the broker gave)")
+    parser.add_argument(
+        "--sweep", type=int, default=len(SHARES), help="rates to try: the first, half of it, ..."
+    )
+    parser.add_argument("--lateness", type=float, default=10.0, help="seconds that are allowed (10)")
+    parser.add_argument("--servers", help="a broker that runs (one of our own)")
     parser.add_argument("--epoch", default="500ms", help="of the run whose lag is measured")
     parser.add_argument("--partitions", type=int, default=1, help="of the topic whose lag is measured")
     parser.add_argument("--hurry", type=float, default=1.0, help="shoppers pause so many times shorter")
@@ -190,15 +199,13 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pathline-throughput-") as name:
         folder = Path(name)
-        broker = Broker(folder / "broker")
-        try:
-            broker.start()
-            events, taken = rounds(broker, folder, arguments.sessions, arguments.rounds, arguments.seed)
+        with broker_at(arguments.servers, folder / "broker") as (broker, processes):
+            events, taken = rounds(
+                broker, folder, arguments.sessions, arguments.rounds, arguments.warm_rounds, arguments.seed
+            )
             medians = {one: statistics.median(run.wall for run in runs) for one, runs in taken.items()}
             half = arguments.rate or round(events / medians["broker"] / 2)
-            found = lags(broker, folder, half, arguments)
-        finally:
-            broker.stop()
+            found = lags(broker, processes, folder, half, arguments)
     asked = verdicts(medians["file"] / medians["broker"], found)
     text = page(
         "From the broker, and how soon",
@@ -229,7 +236,8 @@ def told(
             "at each rate. The",
             "lag is from `event_at` (with the simulated way to the server) to when its row in",
             "`transitions` has been",
-            "read by another process, less the 10 s of `allowed_lateness`; polled every 200 ms,",
+            f"read by another process, less the {arguments.lateness:g} s of `allowed_lateness`;",
+            "polled every 200 ms,",
             "so each figure is an",
             "upper bound.",
         ),
