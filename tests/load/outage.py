@@ -352,6 +352,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> int:
         source = f"kafka://{broker.servers}/{topic}"
         options = (
             "--epoch", arguments.epoch, "--idle-after", "1h",
+            "--allowed-lateness", arguments.allowed_lateness,
             "--clickhouse-retry", arguments.clickhouse_retry,
         )  # fmt: skip
         engine = Engine(folder / "engine")
@@ -408,6 +409,7 @@ def main() -> int:
     parser.add_argument(
         "--clickhouse-retry", default="5m", help="then the run starts anew (the default of a run)"
     )
+    parser.add_argument("--allowed-lateness", default="10s")
     parser.add_argument("--hurry", type=float, default=1.0, help="shoppers pause so many times shorter")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--servers", help="a broker that runs (one of our own)")

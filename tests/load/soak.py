@@ -242,8 +242,9 @@ def parts(found: Outcome, arguments: argparse.Namespace, picture: Path) -> list[
             f"Grows by design: an order is remembered for 365 days. There were {found.orders:,},",
             "which take some",
             f"{found.orders * ORDER_BYTES / 1e6:.1f} MB of memory, and half of it in each snapshot: at",
-            "constant load that goes on for a year, up to 10,000,000 orders. So the recovery store is judged without",
-            "their share, which is theirs in the snapshots. The embedded engine keeps all rows. An epoch",
+            "constant load that goes on for a year, up to 10,000,000 orders. So the recovery store is",
+            "judged without their share, which is theirs in the snapshots. The embedded engine keeps all",
+            "rows. An epoch",
             "begins by the clock, and takes longer only when its work does not fit: the snapshots' own time",
             "stands beside it.",
         ),
@@ -259,6 +260,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> int:
         options = (
             "--journey", journey, "--epoch", arguments.epoch, "--session-gap", arguments.session_gap,
             "--dedup-window", arguments.dedup_window, "--idle-after", "1h",
+            "--allowed-lateness", arguments.allowed_lateness,
         )  # fmt: skip
         source = f"kafka://{broker.servers}/{topic}"
         live = Live(
@@ -329,6 +331,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples")
     parser.add_argument("--session-gap", default="1m")
     parser.add_argument("--dedup-window", default="1m")
+    parser.add_argument("--allowed-lateness", default="10s")
     parser.add_argument("--hurry", type=float, default=1.0, help="shoppers pause so many times shorter")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--servers", help="a broker that runs (one of our own)")

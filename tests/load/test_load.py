@@ -178,7 +178,7 @@ def test_throughput_and_lag_are_measured(broker: Topics, tmp_path: Path) -> None
 def test_an_outage_loses_nothing(broker: Topics, tmp_path: Path) -> None:
     text = load(
         "outage", tmp_path, "--servers", broker.servers, "--minutes", 0.05, "--rate", 300,
-        "--warm-seconds", 1, "--epoch", "500ms",
+        "--warm-seconds", 1, "--epoch", "500ms", "--allowed-lateness", "1s",
     )  # fmt: skip
     for asked in ("nothing lost", "`bi.conservation` balances", "the views of a run without an outage"):
         (line,) = (line for line in text.splitlines() if line.startswith(f"| {asked}"))
@@ -189,7 +189,7 @@ def test_an_outage_loses_nothing(broker: Topics, tmp_path: Path) -> None:
 def test_a_soak_is_judged(broker: Topics, tmp_path: Path) -> None:
     text = load(
         "soak", tmp_path, "--servers", broker.servers, "--minutes", 0.08, "--rate", 300, "--every", 0.4,
-        "--epoch", "300ms",
+        "--epoch", "300ms", "--allowed-lateness", "1s",
     )  # fmt: skip
     (line,) = (line for line in text.splitlines() if line.startswith("| received = produced, in balance"))
     assert line.endswith("| yes |"), line
