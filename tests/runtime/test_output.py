@@ -1,5 +1,5 @@
-"""What the last step tells of its sink. One that is away when it is opened is waited for, as a block would wait;
-one that refuses is not.
+"""What the last step tells of its sink. One that is away when it is opened is waited for, as a block would
+wait; one that refuses is not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.runtime import meters, metrics
 from pipeline.runtime.output import Output, OutputPartition
-from sinks.base import Sink, SinkRefused, SinkUnavailable
+from sinks.base import Deployment, Sink, SinkRefused, SinkUnavailable
 from sinks.memory import MemorySink
 from sinks.null import NullSink
 from tests.sinks.places import OURS
