@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from pipeline.sources.kafka.partitions import (
     TopicPart,
     Unreachable,
     discover,
+    time_ms,
 )
 from pipeline.sources.kafka.place import BadPlace, KafkaPlace, is_kafka, parse_place
 from pipeline.sources.kafka.reader import KafkaReader
@@ -70,12 +71,22 @@ def _problems_of_topics(settings: Settings) -> Iterator[str]:
         )
     if settings.start not in (EARLIEST, LATEST, STORED):
         try:
-            datetime.fromisoformat(settings.start)
+            time_ms(settings.start)
         except ValueError:
             yield (
                 f"--start: {settings.start!r} is no place to begin\n"
                 "  hint: earliest, latest, stored, or a time like 2026-01-31T12:00:00Z"
             )
+    if settings.until is not None:
+        yield from _problems_of_end(settings.until)
+
+
+def _problems_of_end(until: str) -> Iterator[str]:
+    try:
+        if time_ms(until) > time.time() * 1000:
+            yield f"--to: {until} is to come\n  hint: leave it out, to read what is there"
+    except ValueError:
+        yield f"--to: {until!r} is no time\n  hint: write it like 2026-01-31T12:00:00Z"
 
 
 def _maps_received_at(mapping: str) -> bool:
@@ -148,7 +159,7 @@ class Inputs:
             return []
         known = self._partitions.read()
         try:
-            found = discover(self.place, known, self.settings.start, self.group)
+            found = discover(self.place, known, self.settings.start, self.group, self.settings.until)
         except (Unreachable, BadPlace):
             if not known:
                 self.state.unbegin()  # a slip in a name is no deployment

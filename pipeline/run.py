@@ -126,7 +126,8 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
 def _named(settings: Settings) -> list[str]:
     """What is read, by names that stay: brokers may move."""
     if is_kafka(settings.input[0]):
-        return [f"kafka topic {topic}" for topic in parse_place(settings.input[0]).topics]
+        which = f" from {settings.start} to {settings.until}" if settings.until is not None else ""
+        return [f"kafka topic {topic}{which}" for topic in parse_place(settings.input[0]).topics]
     return [str(Path(name).resolve()) for name in settings.input]
 
 

@@ -44,6 +44,10 @@ class Settings(BaseModel):
         True, description="take a message's time for received_at where the mapping has none"
     )
     start: str = Field("earliest", description="where a topic is read from: earliest, latest, stored, a time")
+    until: str | None = Field(
+        None,
+        description="time of the first messages of a topic that are not read any more; then it is drained",
+    )
     group: str | None = Field(None, description="consumer group that mirrors the snapshots' offsets")
     idle_after_ms: int = Field(30 * SECOND_MS, ge=SECOND_MS, le=DAY_MS)
     mapping: str = Field("canonical", description="name or file of the mapping of records to events")
@@ -102,8 +106,12 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_topics(cls, values: Any) -> Any:
-        """A topic keeps a visitor's records together, unless somebody says that it does not."""
+        """A topic keeps a visitor's records together, unless somebody says that it does not. A range of one
+        has an end.
+        """
         inputs = values.get("input", ()) if isinstance(values, dict) else ()
+        if isinstance(values, dict) and values.get("until") is not None:
+            values = {**values, "until_drained": True}
         if any(str(name).startswith("kafka://") for name in inputs) and "partitioned_by" not in values:
             return {**values, "partitioned_by": "visitor"}
         return values
@@ -170,7 +178,7 @@ def load_settings(flags: dict[str, Any], config: Path | None = None) -> Settings
         raise BadSettings([_problem(detail, origin) for detail in error.errors()]) from None
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
     """A setting's field: `session_gap` is kept as `session_gap_ms`."""
     name = name.lower().replace("-", "_")
     return f"{name}_ms" if f"{name}_ms" in Settings.model_fields else name
@@ -190,7 +198,7 @@ def _from_file(file: Path) -> list[tuple[str, Any, str]]:
     out = []
     for name, value in found.items():
         at = next((n for n, line in enumerate(lines, 1) if re.match(rf"\s*{re.escape(name)}\s*=", line)), 1)
-        out.append((_known(name), value, f"{file}:{at}"))
+        out.append((known(name), value, f"{file}:{at}"))
     return out
 
 
@@ -199,9 +207,9 @@ def _from_environment() -> list[tuple[str, Any, str]]:
     for key, text in os.environ.items():
         if not key.startswith(ENV_PREFIX):
             continue
-        name = _known(key.removeprefix(ENV_PREFIX))
+        name = known(key.removeprefix(ENV_PREFIX))
         if key.endswith(FILE_SUFFIX) and name not in Settings.model_fields:
-            name = _known(key.removeprefix(ENV_PREFIX).removesuffix(FILE_SUFFIX))
+            name = known(key.removeprefix(ENV_PREFIX).removesuffix(FILE_SUFFIX))
             text = _content(key, Path(text)) if name in Settings.model_fields else text
         if name not in Settings.model_fields:
             continue  # PATHLINE_DATA and the like are not settings of a run

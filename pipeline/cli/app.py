@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli import ask, demo, explain, house, plan, replay, show, simulate, state, status, stories
+from pipeline.cli import (
+    ask,
+    demo,
+    explain,
+    house,
+    plan,
+    replay,
+    run_command,
+    show,
+    simulate,
+    state,
+    status,
+    stories,
+)
 
 app = typer.Typer(
     name="pathline",
@@ -15,7 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
-app.command("run")(replay.run)
+app.command("run")(run_command.run)
+app.command("replay")(replay.replay)
 app.command("status")(status.status)
 app.command("show")(show.show)
 app.command("query")(ask.query)

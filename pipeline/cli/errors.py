@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.cli.apart import NotAnswered
 from pipeline.core.admit.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
 from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
@@ -48,6 +49,7 @@ MENDABLE: Final = (
     SinkRefused,
     SinkUnavailable,
     QueryRefused,
+    NotAnswered,
     TooManyRejects,
     StateMismatch,
     CrashLoop,

@@ -1,131 +1,151 @@
-"""`pathline run`: files in, sessions and stages out."""
+"""`pathline replay`: the same input into a new database, with set-aside records where they belong."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pipeline.cli import apart, replay_begun
 from pipeline.cli.execute import execute
+from pipeline.cli.house import EMBEDDED_OR_SERVER
+from pipeline.cli.options import Given, takes_options
+from pipeline.cli.replay_begun import Begun, Wish
+from pipeline.cli.replay_late import Late
+from pipeline.cli.replay_told import conclude, told
+from pipeline.cli.watch import console_of
+from pipeline.inputs import problems_of_input
 from pipeline.run import plan
-from pipeline.settings import load_settings
+from pipeline.settings import BadSettings, Settings
+from pipeline.sources.kafka.partitions import time_ms
+from pipeline.sources.kafka.place import is_kafka
+from schemas.documents import parse_duration_ms
+from sinks.base import mask_dsn
+from sinks.clickhouse.client import same_place, target
 
 
-def run(
-    input: Annotated[  # noqa: A002
-        list[str] | None, typer.Option(help="File, or kafka://host:port/topic; repeat for more files")
-    ] = None,
-    mapping: Annotated[str | None, typer.Option(help="Name or file of the mapping")] = None,
-    journey: Annotated[
-        list[str] | None, typer.Option(help="Name or file of a journey; repeat for more")
-    ] = None,
-    active: Annotated[
-        list[str] | None,
-        typer.Option(help="Version that the default views show, like checkout:1; repeat for more journeys"),
-    ] = None,
-    clickhouse: Annotated[str | None, typer.Option(help="Where rows go: a DSN")] = None,
-    clickhouse_retry: Annotated[
-        str | None, typer.Option(help="How long rows wait for a database that is away, like 30m")
-    ] = None,
-    announce: Annotated[
-        str | None, typer.Option(help="Also tell what happens on Kafka topics: kafka://host:port")
-    ] = None,
-    state: Annotated[Path | None, typer.Option(help="Folder of this deployment's state")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes")] = None,
-    process_id: Annotated[
-        int | None, typer.Option(help="Which of the addresses this process has, from 0")
-    ] = None,
-    addresses: Annotated[
-        str | None, typer.Option(help="Where several machines run: host:port of every process, with commas")
-    ] = None,
-    restarts_max: Annotated[
-        int | None,
-        typer.Option(help="Restarts in vain before giving up (default: 10 of several processes, 0 of one)"),
-    ] = None,
-    quarantine: Annotated[
-        list[str] | None,
-        typer.Option(help="Record to set aside unread, as SOURCE:PARTITION:POSITION; repeat for more"),
-    ] = None,
-    shards: Annotated[int | None, typer.Option(help="Parts of the state")] = None,
-    sort: Annotated[bool, typer.Option("--sort", help="Read each file in order of event time")] = False,
-    until_drained: Annotated[
-        bool, typer.Option("--until-drained", help="Stop at the end of the input, close nothing")
+@takes_options(without=("start", "process_id", "addresses"))
+def replay(
+    given: Given,
+    late: Annotated[
+        bool, typer.Option("--late", help="Wait for records as long as the latest of those in --of was late")
     ] = False,
-    store_events: Annotated[
-        bool, typer.Option("--store-events", help="Also keep every accepted event: bi.events")
+    rejects: Annotated[
+        bool, typer.Option("--rejects", help="Tell what becomes of the records that are rejected in --of")
     ] = False,
-    as_of: Annotated[str | None, typer.Option(help="No event is later than this time")] = None,
-    partitioned_by: Annotated[
-        str | None, typer.Option(help="'visitor' where each visitor's records lie in one file, else 'none'")
+    of: Annotated[str | None, typer.Option(help="Database that has set records aside: a DSN")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Read a topic from its first message of this time or later")
     ] = None,
-    session_gap: Annotated[str | None, typer.Option(help="Silence that ends a session, like 30m")] = None,
-    session_length_max: Annotated[str | None, typer.Option(help="Longest session, like 24h")] = None,
-    split_at_midnight: Annotated[
-        bool, typer.Option("--split-at-midnight", help="End sessions at 0:00 UTC")
-    ] = False,
-    split_on_campaign: Annotated[
-        bool, typer.Option("--split-on-campaign", help="End a session when another campaign brings it back")
-    ] = False,
-    allowed_lateness: Annotated[str | None, typer.Option(help="How far out of order events may come")] = None,
-    dedup_window: Annotated[str | None, typer.Option(help="How long event ids are remembered")] = None,
-    epoch: Annotated[str | None, typer.Option(help="How often a snapshot is taken")] = None,
-    kafka_config: Annotated[
-        Path | None, typer.Option(help="File of properties for the Kafka client (SASL, TLS)")
+    to: Annotated[
+        str | None, typer.Option("--to", help="Read a topic before its first message of this time or later")
     ] = None,
-    start: Annotated[
-        str | None, typer.Option(help="Where a topic is read from: earliest, latest, stored, or a time")
+    late_within: Annotated[
+        str | None, typer.Option(help="With --late: not those that were late by more, like 1h")
     ] = None,
-    group: Annotated[str | None, typer.Option(help="Consumer group that shows how far the run is")] = None,
-    idle_after: Annotated[
-        str | None, typer.Option(help="Silence after which time passes for a partition without records")
-    ] = None,
-    listen: Annotated[
-        str | None, typer.Option(help="Where /healthz, /readyz and /metrics are served: HOST:PORT, or none")
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(help="Lines of the log: logfmt, json, or auto (logfmt without a terminal)")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file (default ./pathline.toml)")] = None,
 ) -> None:
-    """Replay files to the end: sessions, transitions and counters into ClickHouse.
+    """Read the input of a run again, into a new database, with late or rejected records in their places.
 
-    A run that was stopped or killed goes on where it was when the same command is given again.
+    Give it the options of the run, but a --clickhouse and a --state of its own: the database of the run
+    stays as it is. A topic is read to where it ends, or in a range of time. A replay that was stopped or
+    killed goes on where it was when the same command is given again.
     """
-    flags = {
-        "input": tuple(input or ()),
-        "mapping": mapping,
-        "journey": tuple(journey or ()),
-        "active": tuple(active or ()),
-        "clickhouse": clickhouse,
-        "clickhouse_retry_ms": clickhouse_retry,
-        "announce": announce,
-        "state": state,
-        "workers": workers,
-        "process_id": process_id,
-        "addresses": tuple(addresses.split(",")) if addresses else None,
-        "restarts_max": restarts_max,
-        "quarantine": tuple(quarantine or ()),
-        "shards": shards,
-        "sort": sort or None,
-        "until_drained": until_drained or None,
-        "store_events": store_events or None,
-        "as_of": as_of,
-        "partitioned_by": partitioned_by,
-        "session_gap_ms": session_gap,
-        "session_length_max_ms": session_length_max,
-        "split_at_midnight": split_at_midnight or None,
-        "split_on_campaign": split_on_campaign or None,
-        "allowed_lateness_ms": allowed_lateness,
-        "dedup_window_ms": dedup_window,
-        "epoch_ms": epoch,
-        "kafka_config": kafka_config,
-        "start": start,
-        "group": group,
-        "idle_after_ms": idle_after,
-        "listen": listen,
-        "log_format": log_format,
-    }
-    planned = plan(load_settings(flags, config))
-    raise typer.Exit(execute(planned, Console(stderr=True)))
+    wish = Wish(mask_dsn(of) if of else "", late, rejects)
+    _check(wish, since, to)
+    settings = _settings(given, wish, since, to)
+    within_ms = _within_ms(late_within, wish)
+    if of is not None:
+        _keep_apart(settings, of)
+    console = Console(stderr=True)
+    begun = replay_begun.read(settings.state, wish)
+    if begun is None:
+        begun = _ask(settings, of, wish, within_ms)
+        for line in told(begun):
+            console_of(settings, console).print(line, highlight=False, markup=False, soft_wrap=True)
+        if not (since or to or begun.finds_something):
+            return
+        replay_begun.write(settings.state, begun)
+    if begun.allowed_lateness_ms is not None:
+        settings = settings.model_copy(update={"allowed_lateness_ms": begun.allowed_lateness_ms})
+    planned = plan(settings)
+    code = execute(planned, console)
+    if code == 0:
+        conclude(planned, begun, console_of(settings, console))
+    raise typer.Exit(code)
+
+
+def _check(wish: Wish, since: str | None, to: str | None) -> None:
+    """Raises BadSettings where the command makes no sense, whatever the settings are."""
+    if not (wish.asks or since or to):
+        raise BadSettings(
+            [
+                "nothing to replay\n  hint: --late or --rejects with --of, the database of the run; "
+                "or --from and --to, a range of a topic"
+            ]
+        )
+    if wish.asks and not wish.of:
+        hint = "name the database of the run, which has set the records aside"
+        raise BadSettings([f"--late and --rejects need --of\n  hint: {hint}"])
+    for option, text in (("--from", since), ("--to", to)):
+        try:
+            time_ms(text or "2000-01-01")
+        except ValueError:
+            raise BadSettings(
+                [f"{option}: {text!r} is no time\n  hint: write it like 2026-01-31T12:00:00Z"]
+            ) from None
+    if since and to and time_ms(since) >= time_ms(to):
+        raise BadSettings([f"--to: {to} is not after --from\n  hint: what is read is [from, to)"])
+
+
+def _settings(given: Given, wish: Wish, since: str | None, to: str | None) -> Settings:
+    """Those of the replay. Raises BadSettings."""
+    settings = given.settings(**{"start": since} if since else {}, **{"until": to} if to else {})
+    problems = problems_of_input(settings)
+    from_topics = not problems and is_kafka(settings.input[0])
+    if (since or to) and not problems and not from_topics:
+        problems.append("--from, --to: only a topic has a range\n  hint: files are read whole: leave it out")
+    if settings.addresses:
+        problems.append("--addresses: a replay runs on one machine\n  hint: --workers for several processes")
+    if wish.rejects and not settings.clickhouse.startswith(EMBEDDED_OR_SERVER):
+        shown = mask_dsn(settings.clickhouse)
+        problems.append(f"--clickhouse: {shown} cannot be asked what is rejected now\n  hint: chdb:///path")
+    if problems:
+        raise BadSettings(problems)
+    return settings.model_copy(update={"until_drained": True}) if from_topics else settings
+
+
+def _within_ms(text: str | None, wish: Wish) -> int | None:
+    if text is None:
+        return None
+    ms = parse_duration_ms(text)
+    if ms is None or not wish.late:
+        raise BadSettings([f"--late-within: {text!r}\n  hint: a duration like 1h, together with --late"])
+    return ms
+
+
+def _keep_apart(settings: Settings, of: str) -> None:
+    """Raises BadSettings where rows would go into the database that is replayed."""
+    if settings.clickhouse.startswith(EMBEDDED_OR_SERVER) and same_place(
+        target(of), target(settings.clickhouse)
+    ):
+        raise BadSettings(
+            [
+                f"--clickhouse: {mask_dsn(settings.clickhouse)} is the database that is replayed, which stays as "
+                "it is\n  hint: name a new database for what comes of it, and a new folder: --state"
+            ]
+        )
+
+
+def _ask(settings: Settings, of: str | None, wish: Wish, within_ms: int | None) -> Begun:
+    """What the database has set aside. Raises NotAnswered, or BadSettings where it is too late for us."""
+    if of is None or not wish.asks:
+        return Begun(wish)
+    behind, minutes, rejects = apart.ask(of, ("late", "minutes", "rejects"))
+    kept = rejects if wish.rejects else None
+    if not wish.late:
+        return Begun(wish, rejects=kept)
+    late, lateness_ms = Late.of(behind, minutes), settings.allowed_lateness_ms
+    if not settings.sort:
+        lateness_ms = late.lateness_ms(lateness_ms, within_ms, sortable=not settings.until_drained)
+    return Begun(wish, late.total, late.most_behind_ms, lateness_ms, kept)

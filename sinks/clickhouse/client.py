@@ -19,6 +19,7 @@ from sinks.clickhouse.serve_file import Served, served
 TIMEOUT_SECONDS: Final = 60
 ASKING_SECONDS: Final = 90
 """Longer than the process that we ask lets a query run: its word on that says more than our own."""
+PORT: Final = 8123
 INSERTS_FOLDER: Final = "inserts"
 """Below the database: blocks on their way into the embedded engine. Whatever is left there at a start
 was never acknowledged."""
@@ -57,6 +58,15 @@ def target(dsn: str) -> Target:
     if not parts.hostname:
         raise SinkRefused(f"{mask_dsn(dsn)} names no host", "clickhouse://user:password@host:8123")
     return Target(dsn, None)
+
+
+def same_place(one: Target, other: Target) -> bool:
+    """Whether both lead to the same database: a server has one of ours, whatever name the DSN has for it."""
+    if one.path or other.path:
+        return one.path == other.path
+    places = [urlsplit(where.dsn) for where in (one, other)]
+    hosts = {(place.hostname, place.port or PORT) for place in places}
+    return len(hosts) == 1
 
 
 def connect(where: Target, *, readonly: bool = False) -> Any:

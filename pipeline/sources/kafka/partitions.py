@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -38,13 +38,14 @@ class NotLetIn(Unreachable):
 
 @dataclass(frozen=True)
 class TopicPart:
-    """A partition of a topic; reading begins at `offset`."""
+    """A partition of a topic; reading begins at `offset`, and ends before `end` where that is set."""
 
     topic: str
     partition: int
     offset: int
     is_new: bool = False
     """It was not there when the deployment began."""
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,23 @@ class Partitions:
         draft.replace(self.path)
 
 
-def discover(place: KafkaPlace, known: Sequence[TopicPart], start: str, group: str) -> list[TopicPart]:
+def discover(
+    place: KafkaPlace, known: Sequence[TopicPart], start: str, group: str, until: str | None = None
+) -> list[TopicPart]:
     """The partitions that there are now: those known, and new ones after them. Where none are known reading
     begins at `start`: earliest, latest, stored (what `group` has committed, else earliest) or an ISO time.
-    Raises Unreachable, or BadPlace for a topic that does not exist.
+    With `until`, an ISO time, it ends before the first message of that time or later, and what was settled
+    once stays so. Raises Unreachable, or BadPlace for a topic that does not exist.
     """
+    if known and until is not None:
+        return list(known)
     client = Consumer(place.client(**{"group.id": group, "enable.auto.commit": False}))
     try:
         have = {(part.topic, part.partition) for part in known}
         new = [pair for pair in _listed(client, place) if pair not in have]
         began = start if not known else EARLIEST
-        return [*known, *_starts(client, new, began, is_new=bool(known))]
+        found = _starts(client, new, began, is_new=bool(known))
+        return [*known, *(found if until is None else _ends(client, found, until))]
     except KafkaException as error:
         raise unreachable(place, error.args[0]) from None
     finally:
@@ -123,16 +130,40 @@ def _starts(client: Consumer, new: Sequence[tuple[str, int]], start: str, *, is_
     if asked and start == STORED:
         at = _offsets(client.committed(asked, timeout=ANSWER_SECONDS))
     elif asked and start not in (EARLIEST, LATEST):
-        ms = int(datetime.fromisoformat(start).timestamp() * 1000)
-        for one in asked:
-            one.offset = ms
-        at = _offsets(client.offsets_for_times(asked, timeout=ANSWER_SECONDS))
+        at = _offsets_at(client, new, start)
     for topic, number in new:
         low, high = client.get_watermark_offsets(TopicPartition(topic, number), timeout=ANSWER_SECONDS)
         beyond = low if start == STORED else high  # no record after the time: all are before it
         default = {EARLIEST: low, LATEST: high}.get(start, beyond)
         parts.append(TopicPart(topic, number, at.get((topic, number), default), is_new))
     return parts
+
+
+def _ends(client: Consumer, parts: Sequence[TopicPart], until: str) -> list[TopicPart]:
+    """The same with the offset at which each ends: that of now where all records are before `until`."""
+    at = _offsets_at(client, [(part.topic, part.partition) for part in parts], until)
+    ended = []
+    for part in parts:
+        key = (part.topic, part.partition)
+        end = at[key] if key in at else _high(client, key)
+        ended.append(replace(part, end=max(part.offset, end)))
+    return ended
+
+
+def _high(client: Consumer, key: tuple[str, int]) -> int:
+    return int(client.get_watermark_offsets(TopicPartition(*key), timeout=ANSWER_SECONDS)[1])
+
+
+def _offsets_at(client: Consumer, keys: Sequence[tuple[str, int]], time: str) -> dict[tuple[str, int], int]:
+    """Where in each partition the first message of `time` or later is; nothing where there is none."""
+    asked = [TopicPartition(topic, number, time_ms(time)) for topic, number in keys]
+    return _offsets(client.offsets_for_times(asked, timeout=ANSWER_SECONDS)) if asked else {}
+
+
+def time_ms(text: str) -> int:
+    """An ISO time, which is UTC unless it says otherwise. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _offsets(found: Sequence[TopicPartition]) -> dict[tuple[str, int], int]:

@@ -27,8 +27,8 @@ _time_of: Final = itemgetter(1)
 
 
 class KafkaReader:
-    """Reads one partition from where it is. With `until_end` it ends where the topic ended when it was
-    opened, else it goes on for ever.
+    """Reads one partition from where it is to the end that `part` names. Where it names none, with `until_end`
+    it ends where the topic ended when it was opened, else it goes on for ever.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class KafkaReader:
         self._part, self._brokers, self._decoder = part, brokers, decoder
         self._until_end, self._takes_timestamps = until_end, takes_timestamps
         self._offset = part.offset
-        self._end: int | None = None
+        self._end = part.end
         self._pending: Pending | None = None
         self._snapshot: int | None = None
         brokers.join()
@@ -65,7 +65,10 @@ class KafkaReader:
 
     @property
     def lag(self) -> int:
-        return max(0, self._pending.end_offset - self._offset) if self._pending else 0
+        if self._pending is None:
+            return 0
+        end = self._pending.end_offset
+        return max(0, (end if self._part.end is None else min(end, self._part.end)) - self._offset)
 
     def read(self, rows_max: int) -> Block | NothingYet | None:
         """The next records, when there are enough of them or the first has waited; None at the end."""
@@ -87,7 +90,8 @@ class KafkaReader:
 
     def _opened(self) -> Pending:
         if self._pending is None:
-            self._end = self._brokers.end_of(self._part) if self._until_end else None
+            if self._end is None and self._until_end:
+                self._end = self._brokers.end_of(self._part)
             self._pending = self._brokers.open(self._part, self._offset)
         return self._pending
 
