@@ -31,9 +31,6 @@ assert isinstance(COMMANDS, TyperGroup)
 COMMAND = re.compile(r"(?:^|[\s`/])pathline ([a-z]+)((?: [^`\n]*)?)", re.MULTILINE)
 BLOCK = re.compile(r"^```(\w*)( run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
-NOT_YET = {"replay"}
-"""Named beside late and rejected records; comes with them."""
-
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -55,14 +52,14 @@ def told() -> list[tuple[str, str, str]]:
 def test_commands_that_pages_name_exist_and_have_help() -> None:
     for page, name, _ in told():
         command = COMMANDS.commands.get(name)
-        assert command is not None or name in NOT_YET, f"{page}: pathline {name}"
-        assert command is None or command.help
+        assert command is not None, f"{page}: pathline {name}"
+        assert command.help
 
 
 def test_options_that_pages_name_exist() -> None:
     for page, name, rest in told():
         command = COMMANDS.commands.get(name)
-        for option in re.findall(r"(?<=\s)--[a-z-]+", rest if command else ""):
+        for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
             assert option in options(command), f"{page}: pathline {name} {option}"
 
 

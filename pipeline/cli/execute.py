@@ -144,7 +144,7 @@ def _conclude(plan: Plan, board: Board, console: Console, seconds: float, keeps:
         how = "replayed" if board.all_finished() else "stopped"
     elif not board.all_finished():
         how = "stopped cleanly; the same command goes on from here"
-    elif settings.until_drained:
+    elif settings.until_drained and settings.until is None:
         how = "drained; the same command goes on when there is more"
     now = "" if total.received_now == total.received else f" ({total.received_now:,} of them now)"
     aside = ", ".join(f"{value:,} {name}" for name, value in set_aside(total).items() if value)

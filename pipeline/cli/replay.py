@@ -78,12 +78,10 @@ def replay(
 def _check(wish: Wish, since: str | None, to: str | None) -> None:
     """Raises BadSettings where the command makes no sense, whatever the settings are."""
     if not (wish.asks or since or to):
-        raise BadSettings(
-            [
-                "nothing to replay\n  hint: --late or --rejects with --of, the database of the run; "
-                "or --from and --to, a range of a topic"
-            ]
+        hint = (
+            "--late or --rejects with --of, the database of the run; or --from and --to, a range of a topic"
         )
+        raise BadSettings([f"nothing to replay\n  hint: {hint}"])
     if wish.asks and not wish.of:
         hint = "name the database of the run, which has set the records aside"
         raise BadSettings([f"--late and --rejects need --of\n  hint: {hint}"])
@@ -129,12 +127,9 @@ def _keep_apart(settings: Settings, of: str) -> None:
     if settings.clickhouse.startswith(EMBEDDED_OR_SERVER) and same_place(
         target(of), target(settings.clickhouse)
     ):
-        raise BadSettings(
-            [
-                f"--clickhouse: {mask_dsn(settings.clickhouse)} is the database that is replayed, which stays as "
-                "it is\n  hint: name a new database for what comes of it, and a new folder: --state"
-            ]
-        )
+        problem = f"--clickhouse: {mask_dsn(settings.clickhouse)} is the database that is replayed"
+        hint = "that one stays as it is: name a new database, and with --state a new folder"
+        raise BadSettings([f"{problem}\n  hint: {hint}"])
 
 
 def _ask(settings: Settings, of: str | None, wish: Wish, within_ms: int | None) -> Begun:
@@ -145,7 +140,9 @@ def _ask(settings: Settings, of: str | None, wish: Wish, within_ms: int | None) 
     kept = rejects if wish.rejects else None
     if not wish.late:
         return Begun(wish, rejects=kept)
-    late, lateness_ms = Late.of(behind, minutes), settings.allowed_lateness_ms
+    late = Late.of(behind, minutes)
+    lateness_ms = None  # sorted, none is late
     if not settings.sort:
-        lateness_ms = late.lateness_ms(lateness_ms, within_ms, sortable=not settings.until_drained)
+        sortable = not settings.until_drained
+        lateness_ms = late.lateness_ms(settings.allowed_lateness_ms, within_ms, sortable=sortable)
     return Begun(wish, late.total, late.most_behind_ms, lateness_ms, kept)

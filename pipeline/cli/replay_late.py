@@ -53,8 +53,8 @@ class Late:
         return int(self.records[self.behind_seconds <= behind_seconds].sum())
 
     def waiting(self, lateness_ms: int) -> int:
-        """How many events wait at a time with such an allowed lateness, about: those of the fullest stretch of
-        time that is so long.
+        """How many events wait at a time with such an allowed lateness, about: those of the fullest stretch
+        of time that is so long.
         """
         total = np.concatenate([[0], np.cumsum(self.events)])
         first = np.searchsorted(self.minute, self.minute - lateness_ms // 1000 - MINUTE_S)
@@ -78,7 +78,7 @@ class Late:
     def _too_long(self, needed_ms: int, before_ms: int, *, sortable: bool) -> str:
         problem = (
             f"--late: with an allowed lateness of {duration(needed_ms)} some {self.waiting(needed_ms):,} "
-            f"events would wait in memory\n  the most are {EVENTS_WAITING_MAX:,} and {duration(LATENESS_MAX_MS)}"
+            f"events would wait in memory: at most {EVENTS_WAITING_MAX:,} do, for {duration(LATENESS_MAX_MS)}"
         )
         hints = ["--sort reads files in the order of time, and then none is late"] if sortable else []
         fitting = bisect_left(

@@ -117,7 +117,7 @@ def told_before(before: pa.Table, of: str) -> list[str]:
         count[reason] += 1
     quarantined = count.pop(RejectReason.QUARANTINED, 0)
     refused = count.pop(RejectReason.REFUSED_BY_DATABASE, 0)
-    lines = []
+    lines = [] if why else [f"no record in {of} was rejected"]
     if count:
         listed = ", ".join(f"{records:,} {reason}" for reason, records in sorted(count.items()))
         lines.append(f"{sum(count.values()):,} records in {of} were rejected ({listed}): read again")

@@ -140,6 +140,7 @@ class Place:
     options: tuple[str, ...] = ()
     sink: str = "chdb"
     env: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("run",)
 
     @property
     def state(self) -> Path:
@@ -152,7 +153,7 @@ class Place:
     def start(self, *more: str) -> Running:
         """Begins, or goes on: it is always the same command."""
         inputs = [word for file in self.files for word in ("--input", str(file))]
-        base = ["run", *inputs, "--mapping", "w1", "--journey", "w1"]
+        base = [*self.command, *inputs, "--mapping", "w1", "--journey", "w1"]
         where = ["--state", str(self.state), "--clickhouse", self.dsn]
         return Running([*base, *where, *self.options, *more], self.env, self.folder)
 

@@ -27,8 +27,8 @@ _time_of: Final = itemgetter(1)
 
 
 class KafkaReader:
-    """Reads one partition from where it is to the end that `part` names. Where it names none, with `until_end`
-    it ends where the topic ended when it was opened, else it goes on for ever.
+    """Reads one partition from where it is to the end that `part` names. Where it names none: with
+    `until_end` to where the topic ended when it was opened, else for ever.
     """
 
     def __init__(
