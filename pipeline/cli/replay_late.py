@@ -78,7 +78,7 @@ class Late:
     def _too_long(self, needed_ms: int, before_ms: int, *, sortable: bool) -> str:
         problem = (
             f"--late: with an allowed lateness of {duration(needed_ms)} some {self.waiting(needed_ms):,} "
-            f"events would wait in memory: at most {EVENTS_WAITING_MAX:,} do, for {duration(LATENESS_MAX_MS)}"
+            f"events would wait in memory: at most {EVENTS_WAITING_MAX:,} may, for {duration(LATENESS_MAX_MS)}"
         )
         hints = ["--sort reads files in the order of time, and then none is late"] if sortable else []
         fitting = bisect_left(
