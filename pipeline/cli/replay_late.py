@@ -76,9 +76,10 @@ class Late:
         return lateness_ms <= LATENESS_MAX_MS and self.waiting(lateness_ms) <= EVENTS_WAITING_MAX
 
     def _too_long(self, needed_ms: int, before_ms: int, *, sortable: bool) -> str:
+        waiting, most = self.waiting(needed_ms), duration(LATENESS_MAX_MS)
         problem = (
-            f"--late: with an allowed lateness of {duration(needed_ms)} some {self.waiting(needed_ms):,} "
-            f"events would wait in memory: at most {EVENTS_WAITING_MAX:,} may, for {duration(LATENESS_MAX_MS)}"
+            f"--late: with an allowed lateness of {duration(needed_ms)} some {waiting:,} events would wait "
+            f"in memory: at most {EVENTS_WAITING_MAX:,} may, for {most}"
         )
         hints = ["--sort reads files in the order of time, and then none is late"] if sortable else []
         fitting = bisect_left(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.apart import ask
 from pipeline.sources.kafka.partitions import Partitions, TopicPart, discover, time_ms
 from pipeline.sources.kafka.place import parse_place
 from tests.e2e.conftest import Stream, stream
-from tests.e2e.runs import Place, Rows, same
+from tests.e2e.runs import Place, Rows, same, until
 from tests.kafka.test_runs import (
     PARTITIONS,
     SEED,
@@ -24,6 +25,7 @@ from tests.kafka.test_runs import (
     FromTopic,
     comparable,
     fill,
+    live_run,
 )
 from tests.kafka.topics import Record, Topics
 from tests.w1 import SPAN_MS, STARTED_MS, mapping_with_orders
@@ -170,6 +172,28 @@ def test_the_late_records_of_a_topic_take_their_places(
     said = place.run().clean().said
     assert "late now: 0 records, of 50 before" in said
     assert f"{len(lines)} of {len(lines)} records accepted".replace(",", "") in said.replace(",", "")
+
+
+def test_the_run_may_go_on_meanwhile(broker: Topics, stream: Stream, tmp_path: Path) -> None:
+    lines = stream(300, SEED, 1)[0].read_bytes().splitlines()
+    spoilt = [b"hello", *lines[50:], *lines[:50]]  # the first come last
+    topic = broker.topic(1)
+    broker.produce(topic, spoilt)
+    source = f"kafka://{broker.servers}/{topic}"
+    options = ("--epoch", "200ms", "--idle-after", "1h")
+    old = FromTopic(tmp_path / "old", (source,), options, partitions=1)  # type: ignore[arg-type]
+    old.folder.mkdir()
+    command = ("replay", "--late", "--rejects", "--of", old.dsn)
+    place = replace(old, folder=tmp_path / "again", command=command)
+    place.folder.mkdir()
+    with live_run(old) as running:
+        until(lambda: sum(old.board("received")) == len(spoilt), "all records")
+        until(lambda: len(ask(old.dsn, ("late_positions",))[0]) == 50, "the late ones in the database")
+        said = place.run().clean().said
+        assert "late now: 0 records, of 50 before" in said
+        assert "rejected (1 not_json): read again" in said
+        running.signal(signal.SIGTERM)
+        running.ended().clean()
 
 
 def test_a_partition_without_messages_of_the_range_ends_at_once(broker: Topics) -> None:
