@@ -212,8 +212,13 @@ def parts(plan: Plan) -> Parts:
             settings.serve_password,
         ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
-        segments=None if settings.addresses else plan.state.segments,  # files of one machine
+        segments=_segments(plan),
     )
+
+
+def _segments(plan: Plan) -> Path | None:
+    """Where large states are logged: in files of one machine."""
+    return None if plan.settings.addresses else plan.state.segments
 
 
 def _objects(journeys: Sequence[Journey]) -> list[Objects]:
@@ -272,6 +277,7 @@ def _intake(plan: Plan) -> Intake:
         ordered=settings.sort,
         closes=plan.closes,
         cuts=None if plan.lanes_per_partition else plan.state.cuts,
+        segments=_segments(plan),
     )
 
 

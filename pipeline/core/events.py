@@ -108,6 +108,12 @@ class Events:
         return self.match.shape[1], self.bits.shape[1], self.intent.shape[1]
 
     @property
+    def bytes(self) -> int:
+        """In memory, without the word list."""
+        columns: int = sum(getattr(self, name).nbytes for name in (*NUMBERS, "words"))
+        return columns + sum(text.offsets.nbytes + text.data.nbytes for text in self.texts)
+
+    @property
     def text_bytes(self) -> int:
         """Bytes of text that a session could want to keep."""
         return self.visitor.bytes + self.user.bytes + self.url.bytes

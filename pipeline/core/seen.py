@@ -9,6 +9,7 @@ is why a minute turns once, wherever batches end.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -159,6 +160,16 @@ class Seen:
         """Takes in ids that another set held."""
         self.reserve(len(ids))
         self.sizes[USED] += _put(self.entries, ids)
+
+    @classmethod
+    def loaded(
+        cls, window_ms: int, ids_max: int, sizes: NDArray[np.int64], frames: Iterable[dict[str, Any]]
+    ) -> Seen:
+        """The set whose `ids` lie in several frames, of one and the same the last."""
+        seen = cls.load(window_ms, ids_max, {"ids": np.zeros(0, ENTRY), "sizes": sizes})
+        for frame in frames:
+            seen.add(frame["ids"])
+        return seen
 
     @classmethod
     def load(cls, window_ms: int, ids_max: int, state: dict[str, Any]) -> Seen:

@@ -45,8 +45,8 @@ def drop(track: Track) -> pa.RecordBatch | None:
     Such an event was counted as accepted when it was read, and stays so counted. Its bytes are gone: the row
     has what is known of it.
     """
-    held, named = track.held, _NAMED[0]
-    if held is None or not any(len(positions) for positions in named.positions):
+    named = _NAMED[0]
+    if not any(len(positions) for positions in named.positions) or (held := track.held) is None:
         return None
     is_named = np.zeros(len(held), np.bool_)
     for partition, positions in enumerate(named.positions):
@@ -94,8 +94,8 @@ def suspected(track: Track, pieces: Sequence[Slice], until: NDArray[np.int64]) -
 
 def _due(track: Track, pieces: Sequence[Slice], until: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     parts = [(piece.events, piece.index) for piece in pieces]
-    if track.held is not None:
-        parts.append((track.held, np.arange(len(track.held))))
+    if (held := track.held) is not None:
+        parts.append((held, np.arange(len(held))))
     for events, index in parts:
         at, partition, position = events.at[index], events.partition[index], events.position[index]
         due = at < (until[partition] if len(until) > 1 else until[0])

@@ -27,11 +27,11 @@ from pipeline.core.admit.admit import (
     Admit,
     Admitted,
 )
-from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime import meters, underway
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.incidents import lost_records
+from pipeline.runtime.kept import Kept
 from pipeline.runtime.lulls import Lull, Lulls
 from pipeline.runtime.steps import snapshot, step
 from pipeline.runtime.stop import stopping
@@ -112,6 +112,7 @@ class Intake(FixedPartitionedSource[Arrived, bytes]):
     ordered: bool  # records are handed out by event time, not as they lie in the file
     closes: bool  # at the end all time passes; else the files may grow, and a later run goes on
     cuts: Cuts | None  # None where each partition keeps to its own time: nothing is cut
+    segments: Path | None = None  # where large states are logged
 
     def list_parts(self) -> list[str]:
         return [f"{number:05d}" for number in range(len(self.origins))]
@@ -140,13 +141,13 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         self._wait: timedelta | None = None
         self._reader = intake.open_reader(number)
         self._admit = intake.open_admit(number)
+        self._kept = Kept("intake", intake.segments)
         self._finished = False
         self._closed = False
         self._block_began_ms = self._admit.watermark  # of the last block
         if resume_state is not None:
-            state = unpack("intake", resume_state)
+            state = self._kept.load(resume_state, self._admit)
             self._reader.load(state["reader"])
-            self._admit.load(state["admit"])
             self._closed = state["closed"]
             if intake.ordered and state["bytes"] != self._bytes:
                 raise BadInput(
@@ -261,15 +262,8 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
             self._reader.kept()
             self._lulls.snapshot(self._received)
         meters.epoch(str(self._number))
-        return pack(
-            "intake",
-            {
-                "reader": self._reader.dump(),
-                "admit": self._admit.dump(),
-                "closed": self._closed,
-                "bytes": self._bytes,
-            },
-        )
+        beside = {"reader": self._reader.dump(), "closed": self._closed, "bytes": self._bytes}
+        return self._kept.dump(self._admit, f"intake-{self._number}", beside)
 
     def close(self) -> None:
         self._reader.close()

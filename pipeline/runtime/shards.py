@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +17,13 @@ from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
 from pipeline.core.limits import Hits
 from pipeline.core.orders.orders import Orders
-from pipeline.core.snapshot import StateMismatch, pack, unpack
+from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted, Track
 from pipeline.runtime import aside, meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
+from pipeline.runtime.kept import Kept
 from pipeline.runtime.placing import shard_key
-from pipeline.runtime.segments import Changing, SegmentLog, name_of
 from pipeline.runtime.steps import snapshot, step
 
 TELL_EVERY = timedelta(seconds=1)
@@ -42,51 +41,6 @@ def _limits(hits: Hits, count: int) -> list[Fact]:
 def _put_known(watermark: NDArray[np.int64], known: NDArray[np.int64]) -> None:
     """How far partitions were: a topic may have more of them now."""
     watermark[: len(known)] = known
-
-
-class Logged(Changing, Protocol):
-    """A state that can be kept in a log, or whole."""
-
-    def dump(self) -> dict[str, Any]:
-        """All of it: `frames` and `rest`."""
-
-    def rest(self) -> dict[str, Any]:
-        """All but what `changes` tells of."""
-
-    def load(self, dumped: dict[str, Any]) -> None:
-        """Goes on from `rest` and all `frames`."""
-
-
-class Kept:
-    """How the state of a step is kept: packed whole in its snapshots, or, where it is large and there is a
-    folder for `segments`, in a log that they point to.
-    """
-
-    def __init__(self, kind: str, segments: Path | None) -> None:
-        self._kind, self._segments = kind, segments
-        self._log: SegmentLog | None = None
-
-    def load(self, snapshot: bytes, state: Logged) -> dict[str, Any]:
-        """Loads `state`; what was kept beside it. Raises StateMismatch or StateUnusable."""
-        with step("snapshot"):
-            kept = unpack(self._kind, snapshot)
-            frames, pointer = kept["frames"], kept["pointer"]
-            if pointer is not None:
-                if self._segments is None:
-                    raise StateMismatch("a snapshot points to segments, and there is no folder of them")
-                self._log = SegmentLog(self._segments, name_of(pointer), pointer)
-                frames = self._log.frames()
-            state.load({"rest": kept["rest"], "frames": frames})
-            beside: dict[str, Any] = kept["beside"]
-            return beside
-
-    def dump(self, state: Logged, name: str, beside: dict[str, Any]) -> bytes:
-        """The snapshot; `name` is that of the log, if there must be one."""
-        if self._log is None and self._segments is not None:
-            self._log = SegmentLog(self._segments, name)
-        pointer = self._log.write(state) if self._log is not None else None
-        whole = state.dump() if pointer is None else {"frames": None, "rest": state.rest()}
-        return pack(self._kind, {**whole, "pointer": pointer, "beside": beside})
 
 
 class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes]):
@@ -227,7 +181,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
     def snapshot(self) -> bytes:
         track = self._track
         objects = sum(objects.open for objects in track.objects)
-        meters.kept_open(self._shard, track.state.open_sessions, objects, track.held_events)
+        meters.kept_open(self._shard, track.state.open_sessions, objects, len(track.waiting))
         beside = {"shard": self._shard, "watermark": self._watermark, "decided": self._decided}
         return self._kept.dump(track, f"track-{self._shard}", beside)
 

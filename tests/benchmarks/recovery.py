@@ -24,7 +24,7 @@ from pipeline.core.snapshot import pack
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.rules import compile_rules
 from pipeline.core.track.track import Emitted, Track
-from pipeline.runtime.shards import Kept
+from pipeline.runtime.kept import Kept
 from schemas.journeys import load_journeys
 from tests.benchmarks.__main__ import HERE, commit, machine
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime import segments
-from pipeline.runtime.shards import Kept
+from pipeline.runtime.kept import Kept
 from tests.differences import assert_same
 from tests.harness import Core, expected, run_core
 from tests.properties.ways import World, cut_worlds, tangles
@@ -31,21 +31,29 @@ def small() -> Iterator[None]:
 
 
 class Segmented(Core):
-    """The core, with orders and sessions kept as the runtime keeps them."""
+    """The core, with ids, orders and sessions kept as the runtime keeps them."""
 
     folder: Path
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.kept = [Kept("orders", self.folder), *(Kept("track", self.folder) for _ in self.tracks)]
+        self.kept = [
+            *(Kept("intake", self.folder) for _ in self.admits),
+            Kept("orders", self.folder),
+            *(Kept("track", self.folder) for _ in self.tracks),
+        ]
 
     @property
     def logged(self) -> list[Any]:
-        return [self.orders, *self.tracks]
+        return [*self.admits, self.orders, *self.tracks]
 
     def save(self) -> list[bytes]:
         self.advance(self.time())
-        names = ["orders", *(f"track-{shard}" for shard in range(len(self.tracks)))]
+        names = [
+            *(f"intake-{number}" for number in range(len(self.admits))),
+            "orders",
+            *(f"track-{shard}" for shard in range(len(self.tracks))),
+        ]
         logged = zip(self.kept, self.logged, names, strict=True)
         return [
             pack("done", {"done": self.done}),
@@ -68,7 +76,7 @@ class Segmented(Core):
         self.__dict__ = fresh.__dict__
 
     def others(self) -> list[Any]:
-        return [*self.admits, *self.follows, *self.counts]
+        return [*self.follows, *self.counts]
 
     def tear(self) -> None:
         """A write that came halfway, and a file of which nobody knows."""

@@ -23,7 +23,7 @@ from pipeline.core.hashing import combine, hash_texts
 from pipeline.core.limits import Hits
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
-from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
+from pipeline.core.seen import ENTRY, FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
 from pipeline.core.strings import string_buffers
 from schemas.mappings import Filter
 from schemas.orders import Orders
@@ -96,6 +96,7 @@ class Admit:
         self.totals = np.zeros(6, np.int64)
         asked = settings.names_asked_for
         self.unknown = UnknownNames(asked) if asked is not None else None
+        self._new: list[NDArray[np.void]] = []  # ids since `changes` was asked for
 
     def apply(self, decoded: Decoded, position: NDArray[np.int64]) -> Admitted:
         """Judges the records of a block; `position` is that of each record, rejects included.
@@ -115,6 +116,7 @@ class Admit:
         conservation = self._run(status, event, at, clock, id_hash, met)
         self._brake()
         verdict = status[decoded.rows]
+        self._note(id_hash, at, verdict)
         accepted = np.flatnonzero(verdict == ACCEPTED)
         late = np.flatnonzero(verdict == LATE)
         whole = len(accepted) == len(batch)
@@ -275,24 +277,69 @@ class Admit:
                 self.counts[:] = 0  # its row was written with the last block
             self.watermark = watermark
 
+    # --- snapshots: the ids may be many ---
+
+    def _note(self, id_hash: NDArray[np.uint64], at: NDArray[np.int64], verdict: NDArray[np.uint8]) -> None:
+        """Which ids are seen now that were not."""
+        fresh = np.flatnonzero(((verdict == ACCEPTED) | (verdict == LATE)) & (id_hash != 0))
+        new = np.empty(len(fresh), ENTRY)
+        new["id"], new["at"] = id_hash[fresh], at[fresh]
+        self._new.append(new)
+
     def dump(self) -> dict[str, Any]:
         """State for a snapshot."""
+        return {"frames": [self.changes(0, self.rows)], "rest": self.rest()}
+
+    def rest(self) -> dict[str, Any]:
+        """All of the state but what `changes` tells of."""
         return {
             "watermark": self.watermark,
             "counts": self.counts,
             "totals": self.totals,
-            "seen": self.seen.dump(),
+            "sizes": self.seen.sizes,
             "unknown": dict(self.unknown.counts) if self.unknown is not None else {},
         }
 
+    @property
+    def bytes(self) -> int:
+        """What the table of ids has in memory."""
+        return self.seen.entries.nbytes
+
+    @property
+    def rows(self) -> int:
+        """Places of that table: what a sweep has to pass."""
+        return len(self.seen.entries)
+
+    @property
+    def dirty(self) -> int:
+        """New ids since `changes` was asked for."""
+        return sum(map(len, self._new))
+
+    @property
+    def moved(self) -> bool:
+        """Whether ids have other places than before."""
+        return self.seen.moved
+
+    def changes(self, first: int, stop: int) -> dict[str, Any]:
+        """The ids that are new since this was last asked for, and those in the places from `first` to
+        `stop`.
+        """
+        ids = self.seen.slice(first, stop)
+        if stop - first < self.rows:
+            ids = np.concatenate([*self._new, ids])
+        self._new = []
+        return {"ids": ids}
+
     def load(self, dumped: dict[str, Any]) -> None:
-        """Goes on from what `dump` wrote."""
-        self.watermark = dumped["watermark"]
-        self.counts = np.array(dumped["counts"])
-        self.totals = np.array(dumped["totals"])
+        """Goes on from what `dump` wrote, or `rest` and `changes`."""
+        rest = dumped["rest"]
+        self.watermark = rest["watermark"]
+        self.counts = np.array(rest["counts"])
+        self.totals = np.array(rest["totals"])
         if self.unknown is not None:
-            self.unknown.counts = dict(dumped["unknown"])
-        self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, dumped["seen"])
+            self.unknown.counts = dict(rest["unknown"])
+        self.seen = Seen.loaded(self.seen.window_ms, self.seen.ids_max, rest["sizes"], dumped["frames"])
+        self._new = []
 
 
 def identify(batch: pa.RecordBatch, lane: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

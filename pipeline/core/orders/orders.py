@@ -161,10 +161,7 @@ class Orders:
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on from what `dump` wrote, or `rest` and `changes`."""
         rest = dumped["rest"]
-        nothing = {"ids": np.zeros(0, ENTRY), "sizes": rest["sizes"]}
-        self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, nothing)
-        for frame in dumped["frames"]:
-            self.seen.add(frame["ids"])
+        self.seen = Seen.loaded(self.seen.window_ms, self.seen.ids_max, rest["sizes"], dumped["frames"])
         self.held = np.array(rest["held"])
         self.watermark = rest["watermark"]
         self._new = []

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.core.events import TEXTS, Events, Slice, dump_events, gather, load_events, room
+from pipeline.core.events import TEXTS, Events, Slice, gather, room
 from pipeline.core.orders.orders import REPEAT
 from pipeline.core.rows import OUTSIDE
 from pipeline.core.seen import ENTRY, LONG_AGO, MINUTE_MS, Seen
@@ -39,6 +39,7 @@ from pipeline.core.track.objects.match import read_orders
 from pipeline.core.track.objects.objects import Intents, Objects, Spoken
 from pipeline.core.track.rules import notes_of
 from pipeline.core.track.state import ShardState
+from pipeline.core.track.waiting import Waiting
 from schemas.orders import PLACED
 
 ALL_TIME: int = np.iinfo(np.int64).max - 1
@@ -92,8 +93,7 @@ class Track:
         self.state.lodgers = [*self.objects]
         self.repeats = np.zeros(0, REPEAT)
         self.seen = seen
-        self.held: Events | None = None
-        self._held_told = 0  # so many of those, the first, `changes` has told of
+        self.waiting = Waiting()
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
         self.copies = 0
         self.sessions_forgotten = 0
@@ -107,8 +107,9 @@ class Track:
         }
 
     @property
-    def held_events(self) -> int:
-        return len(self.held) if self.held is not None else 0
+    def held(self) -> Events | None:
+        """A copy of the events that wait; None for nothing."""
+        return self.waiting.all(self._recode)
 
     def apply(
         self,
@@ -155,31 +156,29 @@ class Track:
             yield from objects.tell()
 
     def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
-        """All events at hand as one batch in the shard's words, and the rows to apply, by visitor."""
-        parts = [(piece.events, piece.index) for piece in slices if len(piece)]
-        if self.held is not None and len(self.held):
-            parts.insert(0, (self.held, np.arange(len(self.held))))
-        if not parts:
+        """All events that are due as one batch in the shard's words, and its rows by visitor."""
+        due = self.waiting.turn(slices, self._is_due, self._recode)
+        if not due:
             return self._no_events(), np.empty(0, np.int64)
-        batch = gather(parts, self._recode)
-        ready = batch.at < self.watermarks[self._lanes(batch)]
-        waiting = np.flatnonzero(~ready)
-        self.held = batch.take(waiting)
-        self._held_told = int(np.searchsorted(waiting, self._held_told))
-        order = np.flatnonzero(ready)
-        self._forget_repeats(batch, order)
-        return batch, order[np.argsort(batch.key[order])]
+        batch = gather(due, self._recode)
+        self._forget_repeats(batch)
+        return batch, np.argsort(batch.key)
+
+    def _is_due(self, at: NDArray[np.int64], partition: NDArray[np.int32]) -> NDArray[np.bool_]:
+        lanes = self.watermarks[partition] if len(self.watermarks) > 1 else self.watermarks[0]
+        due: NDArray[np.bool_] = at < lanes
+        return due
 
     def _no_events(self) -> Events:
         looking_back = int((self.rules.column >= 0).sum())
         widths = (self.state.journeys, looking_back, int(self.rules.has_objects.sum()))
         return room(0, widths, (0,) * len(TEXTS), [""])
 
-    def _forget_repeats(self, batch: Events, order: NDArray[np.int64]) -> None:
+    def _forget_repeats(self, batch: Events) -> None:
         """A repeated order is an event like any other: no order, and it enters no stage."""
         if not len(self.repeats):
             return
-        placed = order[batch.order[order] == PLACED]
+        placed = np.flatnonzero(batch.order == PLACED)
         told = set(zip(self.repeats["partition"].tolist(), self.repeats["position"].tolist(), strict=True))
         where = zip(batch.partition[placed].tolist(), batch.position[placed].tolist(), strict=True)
         rows = placed[[at in told for at in where]]
@@ -295,7 +294,7 @@ class Track:
     def dump(self) -> dict[str, Any]:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
         return {
-            "frames": [{"state": self.state.dump(), "held": self._dump_held(0)}],
+            "frames": [{"state": self.state.dump(), "held": self.waiting.dump(whole=True)}],
             "rest": self.rest(),
         }
 
@@ -313,17 +312,19 @@ class Track:
     @property
     def bytes(self) -> int:
         """About what `changes` tells of has in memory."""
-        return self.state.bytes_without_text + self.state.bytes_of_text
+        return self.state.bytes_without_text + self.state.bytes_of_text + self.waiting.bytes
 
     @property
     def rows(self) -> int:
-        """What a sweep has to pass."""
-        return len(self.state.slots.sessions)
+        """What a sweep has to pass: as it begins with all that waits, it must take its time where that is
+        more than there are sessions.
+        """
+        return max(len(self.state.slots.sessions), len(self.waiting))
 
     @property
     def dirty(self) -> int:
         """Rows that have changed since `changes` was asked for."""
-        return self.state.dirty
+        return self.state.dirty + self.waiting.untold
 
     @property
     def moved(self) -> bool:
@@ -335,40 +336,28 @@ class Track:
         all in the slots from `first` to `stop`; with the first slot also all events that wait.
         """
         begins = first == 0
-        held = self._dump_held(0 if begins else self._held_told)
-        self._held_told = self.held_events
+        held = self.waiting.dump(whole=begins)
         return {"begins": begins, "state": self.state.changes(first, stop), "held": held}
 
     def take_out(self, which: NDArray[np.bool_]) -> Events:
         """Takes some of the waiting events out of a state that was just loaded."""
-        assert self.held is not None
-        taken = self.held.take(np.flatnonzero(which))
-        self.held = self.held.take(np.flatnonzero(~which))
-        self._held_told = self.held_events
-        return taken
-
-    def _dump_held(self, first: int) -> dict[str, Any] | None:
-        """The events that wait from number `first` on, with their own words."""
-        if self.held is None or first == len(self.held):
-            return None
-        return dump_events(self.held.alone(np.arange(first, len(self.held))))
+        held = self.held
+        assert held is not None
+        self.waiting.replace(held.take(np.flatnonzero(~which)))
+        return held.take(np.flatnonzero(which))
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on, under the same settings, from what `dump` wrote, or `rest` and `changes`."""
         rest = dumped["rest"]
-        held: list[Events] = []
+        self.waiting = Waiting()
         known = np.array(rest["watermarks"])
         self.watermarks[: len(known)] = known  # the topic may have more partitions now
         self.state = ShardState.load(
             self.state.journeys,
             self.state.notes,
-            self._sessions_of(dumped["frames"], held),
+            self._sessions_of(dumped["frames"]),
             lambda slots: _refile(slots, self.limits.gap_ms),
         )
-        self.held = (
-            gather([(events, np.arange(len(events))) for events in held], self._recode) if held else None
-        )
-        self._held_told = self.held_events
         if self.seen is not None:
             self.seen = Seen.load(self.seen.window_ms, self.seen.ids_max, rest["seen"])
         self.copies = rest["copies"]
@@ -378,17 +367,14 @@ class Track:
         for objects, own in zip(self.objects, rest["objects"], strict=True):
             objects.load(own, self.state.words)
 
-    def _sessions_of(self, frames: Iterable[dict[str, Any]], held: list[Events]) -> Iterable[dict[str, Any]]:
-        """The sessions of each frame; of its events those that still wait, into `held`. All that wait are in
-        the frame that begins the last sweep, or in later ones.
+    def _sessions_of(self, frames: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        """The sessions of each frame; its events go to those that wait. All that wait are in the frame that
+        begins the last sweep, or in later ones.
         """
         for frame in frames:
             if frame.get("begins"):
-                held.clear()
-            if frame["held"]:
-                events = load_events(frame["held"])
-                waiting = np.flatnonzero(events.at >= self.watermarks[self._lanes(events)])
-                held += [events.take(waiting)] if len(waiting) else []
+                self.waiting = Waiting()
+            self.waiting.load(frame["held"], self._is_due)
             yield frame["state"]
 
 
