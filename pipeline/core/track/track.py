@@ -294,7 +294,13 @@ class Track:
     def dump(self) -> dict[str, Any]:
         """The state for a snapshot: what is open, what waits, and how far time has come."""
         return {
-            "frames": [{"state": self.state.dump(), "held": self.waiting.dump(whole=True)}],
+            "frames": [
+                {
+                    "state": self.state.dump(),
+                    "held": self.waiting.dump(whole=True),
+                    "objects": [objects.dump(self.state.words) for objects in self.objects],
+                }
+            ],
             "rest": self.rest(),
         }
 
@@ -306,25 +312,27 @@ class Track:
             "copies": self.copies,
             "sessions_forgotten": self.sessions_forgotten,
             "repeats": self.repeats,
-            "objects": [objects.dump(self.state.words) for objects in self.objects],
+            "objects_forgotten": [objects.forgotten for objects in self.objects],
         }
 
     @property
     def bytes(self) -> int:
         """About what `changes` tells of has in memory."""
-        return self.state.bytes_without_text + self.state.bytes_of_text + self.waiting.bytes
+        sessions = self.state.bytes_without_text + self.state.bytes_of_text
+        return sessions + self.waiting.bytes + sum(objects.bytes for objects in self.objects)
 
     @property
     def rows(self) -> int:
         """What a sweep has to pass: as it begins with all that waits, it must take its time where that is
         more than there are sessions.
         """
-        return max(len(self.state.slots.sessions), len(self.waiting))
+        places = (len(objects.kept.records) for objects in self.objects)
+        return max(len(self.state.slots.sessions), len(self.waiting), *places)
 
     @property
     def dirty(self) -> int:
         """Rows that have changed since `changes` was asked for."""
-        return self.state.dirty + self.waiting.untold
+        return self.state.dirty + self.waiting.untold + sum(objects.dirty for objects in self.objects)
 
     @property
     def moved(self) -> bool:
@@ -332,12 +340,18 @@ class Track:
         return False
 
     def changes(self, first: int, stop: int) -> dict[str, Any]:
-        """Sessions that have changed and events that have begun to wait since this was last asked for, and
-        all in the slots from `first` to `stop`; with the first slot also all events that wait.
+        """Sessions and objects that have changed and events that have begun to wait since this was last asked
+        for, and all in the places from `first` to `stop`; with the first place also all events that wait.
         """
         begins = first == 0
         held = self.waiting.dump(whole=begins)
-        return {"begins": begins, "state": self.state.changes(first, stop), "held": held}
+        objects = [one.changes(self.state.words, first, stop) for one in self.objects]
+        return {
+            "begins": begins,
+            "state": self.state.changes(first, stop),
+            "held": held,
+            "objects": objects,
+        }
 
     def take_out(self, which: NDArray[np.bool_]) -> Events:
         """Takes some of the waiting events out of a state that was just loaded."""
@@ -364,17 +378,19 @@ class Track:
         self.sessions_forgotten = rest["sessions_forgotten"]
         self.repeats = np.array(rest["repeats"])
         self.state.lodgers = [*self.objects]
-        for objects, own in zip(self.objects, rest["objects"], strict=True):
-            objects.load(own, self.state.words)
+        for objects, forgotten in zip(self.objects, rest["objects_forgotten"], strict=True):
+            objects.settle(self.state.words, forgotten)
 
     def _sessions_of(self, frames: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-        """The sessions of each frame; its events go to those that wait. All that wait are in the frame that
-        begins the last sweep, or in later ones.
+        """The sessions of each frame; the rest of it goes where it belongs. All events that wait are in the
+        frame that begins the last sweep, or in later ones.
         """
         for frame in frames:
             if frame.get("begins"):
                 self.waiting = Waiting()
             self.waiting.load(frame["held"], self._is_due)
+            for objects, own in zip(self.objects, frame["objects"], strict=True):
+                objects.take_in(own)
             yield frame["state"]
 
 

@@ -105,6 +105,7 @@ class Kept(NamedTuple):
     heap: NDArray[np.uint8]
     links: NDArray[np.void]  # LINK[]
     sizes: NDArray[np.int64]
+    dirty: NDArray[np.uint64]  # a bit per place: it has changed since `changes` was asked for
 
 
 FREE, FREE_HEAD, HEAP_USED, LINKS_FREE, LINKS_HEAD, HEAP_NEED, FORGOTTEN_COUNT = range(7)
@@ -161,6 +162,7 @@ def lend_kept(x):  # type: ignore[no-untyped-def]
     return Kept(
         borrowed(x.records), borrowed(x.words), borrowed(x.carts), borrowed(x.products), borrowed(x.due),
         borrowed(x.key_index), borrowed(x.heap), borrowed(x.links), borrowed(x.sizes),
+        borrowed(x.dirty),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from pipeline.core.track.objects.layout import (
 )
 from pipeline.core.track.objects.life import join, set_due
 from pipeline.core.track.objects.match import hash_cart, hash_product, part_end, product_end
+from pipeline.core.track.objects.places import mark
 from schemas.objects import CART
 
 
@@ -27,6 +28,7 @@ def learn(kept, told, terms, place, intent, rows, heap, kind, removes):  # type:
     """What an event says of the object that is open: its deadline runs anew. `kind` is what the event would
     open, 0 where it only counts as activity.
     """
+    mark(kept, place)
     record = kept.records[place]
     if record.kind >= CART:
         join(kept, told, place, intent)

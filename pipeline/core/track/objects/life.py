@@ -27,6 +27,7 @@ from pipeline.core.track.objects.layout import (
 from pipeline.core.track.objects.places import (
     give_back,
     give_back_link,
+    mark,
     refile,
     take,
     take_link,
@@ -86,6 +87,7 @@ def _begin(kept, place, intent, contexts, kind):  # type: ignore[no-untyped-def]
 def supersede(kept, told, place, intent, contexts, kind):  # type: ignore[no-untyped-def]
     """A new object takes the chain over; returns its place. `learn` must follow."""
     other = take(kept)
+    mark(kept, place)
     kept.records[other] = kept.records[place]
     old, new = kept.records[place], kept.records[other]
     for k in range(CARTS_MAX):
@@ -126,6 +128,7 @@ def tell(kept, told, place):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def join(kept, told, place, intent):  # type: ignore[no-untyped-def]
     """The session of the intent takes part in the chain."""
+    mark(kept, place)
     record = kept.records[place]
     link = record.links
     while link >= 0:
@@ -239,6 +242,7 @@ def pass_due(kept, told, terms, place):  # type: ignore[no-untyped-def]
     site = terms.site_row[kept.words[place, SITE]]
     risk_ms = terms.risk_ms[site, record.kind]
     if record.state == OPEN and risk_ms > 0 and record.active_at + risk_ms < record.deadline_at:
+        mark(kept, place)
         record.state = AT_RISK
         record.changes += uint32(1)
         record.flags |= uint8(UNTOLD)

@@ -13,6 +13,7 @@ from pipeline.core.events import Events
 from pipeline.core.track.caps import quietest
 from pipeline.core.track.layout import COUNT_OUT
 from pipeline.core.track.objects import kernel
+from pipeline.core.track.objects.frames import Taken, frame_of
 from pipeline.core.track.objects.layout import (
     CARTS_MAX,
     FORGOTTEN_COUNT,
@@ -82,6 +83,7 @@ class Objects:
         self._known: list[str] = []
         self.kept = _empty()
         self._told = _told()
+        self._taken: Taken | None = None
 
     @property
     def open(self) -> int:
@@ -218,6 +220,7 @@ class Objects:
             products=np.concatenate([k.products, np.zeros((more, PRODUCTS_MAX), np.uint32)]),
             due=np.concatenate([k.due, np.full(more, NEVER)]),
             key_index=index,
+            dirty=np.concatenate([k.dirty, np.zeros(-(-len(records) // 64) - len(k.dirty), np.uint64)]),
         )
 
     def _grow_links(self) -> None:
@@ -264,29 +267,33 @@ class Objects:
         used = self.kept.records["key"] != 0
         self.kept.words[used] = codes[self.kept.words[used]]
 
-    def dump(self, words: Words) -> dict[str, Any]:
-        """What is open, for a snapshot, with those of the shard's words that it uses."""
-        self._grow_heap(0)
-        k = self.kept
-        used = np.union1d([0], self.words_used()).astype(np.int32)
-        codes = np.zeros(len(words.known), np.int32)
-        codes[used] = np.arange(len(used))
-        return {
-            **{name: getattr(k, name) for name in ("records", "carts", "products", "due", "links")},
-            "words": np.where((k.records["key"] != 0)[:, None], codes[k.words], 0).astype(np.int32),
-            "known": [words.known[code] for code in used.tolist()],
-            "heap": k.heap[: int(k.sizes[HEAP_USED])],
-            "sizes": k.sizes.copy(),
-        }
+    @property
+    def dirty(self) -> int:
+        """Places that have changed since `changes` was asked for."""
+        return int(np.bitwise_count(self.kept.dirty).sum())
 
-    def load(self, dumped: dict[str, Any], words: Words) -> None:
-        """Goes on from what `dump` wrote, in a shard with these words."""
-        names = ("records", "carts", "products", "due", "links", "heap", "sizes")
-        arrays = {name: np.array(dumped[name]) for name in names}
-        arrays["words"] = words.codes(dumped["known"])[dumped["words"]]
-        index = np.zeros(max(2 * len(arrays["records"]), 8), np.int32)
-        file_all(arrays["records"], index)
-        self.kept = Kept(key_index=index, **arrays)
+    def dump(self, words: Words) -> dict[str, Any]:
+        """What is open, for a snapshot."""
+        self.kept.dirty[:] = 0
+        return frame_of(self.kept, words, np.flatnonzero(self.kept.records["key"]))
+
+    def changes(self, words: Words, first: int, stop: int) -> dict[str, Any]:
+        """What has changed since this was last asked for, and all in the places from `first` to `stop`."""
+        k = self.kept
+        told = np.unpackbits(k.dirty.view(np.uint8), bitorder="little", count=len(k.records)).view(np.bool_)
+        told[first:stop] = True
+        k.dirty[:] = 0
+        return frame_of(k, words, np.flatnonzero(told))
+
+    def take_in(self, frame: dict[str, Any]) -> None:
+        """One of the frames that `dump` or `changes` gave, oldest first; `settle` must follow."""
+        self._taken = self._taken or Taken(_empty())
+        self._taken.add(frame)
+
+    def settle(self, words: Words, forgotten: int) -> None:
+        """All frames are in: goes on from them in a shard with these words."""
+        self.kept = (self._taken or Taken(_empty())).kept(words, forgotten)
+        self._taken = None
         self._known = []
 
 
@@ -303,6 +310,7 @@ def _empty() -> Kept:
         heap=np.zeros(64, np.uint8),
         links=np.zeros(0, LINK),
         sizes=sizes,
+        dirty=np.zeros(0, np.uint64),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
+from numba import njit, uint64
 
 from pipeline.core.track.index import entry_of, file, look_up
 from pipeline.core.track.objects.layout import FREE, FREE_HEAD, LINKS_FREE, LINKS_HEAD, NEVER, SUPERSEDED
@@ -28,15 +28,23 @@ def refile(kept, place, other):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, forceinline=True)
+def mark(kept, place):  # type: ignore[no-untyped-def]
+    """What lies there is another now: the next snapshot must have it."""
+    kept.dirty[place >> 6] |= uint64(1) << uint64(place & 63)
+
+
+@njit(nogil=True, forceinline=True)
 def take(kept):  # type: ignore[no-untyped-def]
     place = kept.sizes[FREE_HEAD]
     kept.sizes[FREE_HEAD] = kept.records[place].prev
     kept.sizes[FREE] -= 1
+    mark(kept, place)
     return place
 
 
 @njit(nogil=True, forceinline=True)
 def give_back(kept, place):  # type: ignore[no-untyped-def]
+    mark(kept, place)
     kept.records[place].key = 0
     kept.records[place].prev = kept.sizes[FREE_HEAD]
     kept.due[place] = NEVER
