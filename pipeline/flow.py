@@ -114,7 +114,9 @@ def build(parts: Parts) -> Dataflow:
     happened = op.filter("happened", tracked, lambda item: isinstance(item[1], Tracked))
     counted, follow = happened, parts.follow
     if follow is not None:
-        followed = op.stateful_batch("follow", happened, lambda state: FollowLogic(follow(), state))
+        followed = op.stateful_batch(
+            "follow", happened, lambda state: FollowLogic(follow(), state, parts.segments)
+        )
         counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
     facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))

@@ -189,15 +189,18 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
 class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
     """The step `follow` of one shard."""
 
-    def __init__(self, follow: Follow, resume_state: bytes | None) -> None:
+    def __init__(self, follow: Follow, resume_state: bytes | None, segments: Path | None = None) -> None:
         self._follow = follow
+        self._kept = Kept("follow", segments)
         self._forgotten: Hits | None = None
+        self._shard = 0
         if resume_state is not None:
-            self._follow.load(unpack("follow", resume_state))
+            self._shard = self._kept.load(resume_state, self._follow)["shard"]
 
     def on_batch(self, values: list[Tracked]) -> tuple[Iterable[Fact | Counted], bool]:
         out: list[Fact | Counted] = []
         for tracked in values:
+            self._shard = tracked.shard
             with step("follow"):
                 rows, more = self._follow.apply(tracked.abandoned, tracked.bought, tracked.watermark)
             out += [Fact("outcomes", outcomes) for outcomes in rows]
@@ -208,7 +211,7 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
 
     @snapshot("follow")
     def snapshot(self) -> bytes:
-        return pack("follow", self._follow.dump())
+        return self._kept.dump(self._follow, f"follow-{self._shard}", {"shard": self._shard})
 
 
 class CountLogic(StatefulBatchLogic["Counted | Tracked", Fact, bytes]):

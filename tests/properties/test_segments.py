@@ -31,7 +31,7 @@ def small() -> Iterator[None]:
 
 
 class Segmented(Core):
-    """The core, with ids, orders and sessions kept as the runtime keeps them."""
+    """The core, with its states kept as the runtime keeps them."""
 
     folder: Path
 
@@ -41,11 +41,12 @@ class Segmented(Core):
             *(Kept("intake", self.folder) for _ in self.admits),
             Kept("orders", self.folder),
             *(Kept("track", self.folder) for _ in self.tracks),
+            *(Kept("follow", self.folder) for _ in self.follows),
         ]
 
     @property
     def logged(self) -> list[Any]:
-        return [*self.admits, self.orders, *self.tracks]
+        return [*self.admits, self.orders, *self.tracks, *self.follows]
 
     def save(self) -> list[bytes]:
         self.advance(self.time())
@@ -53,6 +54,7 @@ class Segmented(Core):
             *(f"intake-{number}" for number in range(len(self.admits))),
             "orders",
             *(f"track-{shard}" for shard in range(len(self.tracks))),
+            *(f"follow-{shard}" for shard in range(len(self.follows))),
         ]
         logged = zip(self.kept, self.logged, names, strict=True)
         return [
@@ -76,7 +78,7 @@ class Segmented(Core):
         self.__dict__ = fresh.__dict__
 
     def others(self) -> list[Any]:
-        return [*self.follows, *self.counts]
+        return [*self.counts]
 
     def tear(self) -> None:
         """A write that came halfway, and a file of which nobody knows."""

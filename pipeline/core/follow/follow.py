@@ -90,6 +90,8 @@ class Follow:
         self.kept_max = kept_max
         self.words = Words()
         self.rings = {j: rings.empty(64) for j, journey in enumerate(journeys) if journey.objects}
+        self.moved = False
+        """Whether chains have other places than when `changes` was last asked for the first."""
 
     @property
     def remembered(self) -> int:
@@ -180,13 +182,12 @@ class Follow:
         need = min(int(old.sizes[NEXT] - old.sizes[OLDEST]) + more, self.kept_max)
         if need <= len(old.chains):
             return
-        self.rings[j] = _laid_out(self._alive(old), old.sizes, 1 << (2 * need - 1).bit_length())
-
-    @staticmethod
-    def _alive(ring: Ring) -> tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]]:
-        """The chains from the oldest on."""
-        places = np.arange(ring.sizes[OLDEST], ring.sizes[NEXT]) & (len(ring.chains) - 1)
-        return ring.chains[places], ring.carts[places], ring.products[places]
+        number = np.arange(old.sizes[OLDEST], old.sizes[NEXT])
+        places = number & (len(old.chains) - 1)
+        alive = old.chains[places], old.carts[places], old.products[places]
+        fresh = _laid_out(number, alive, old.sizes, 1 << (2 * need - 1).bit_length())
+        fresh.dirty[number & (len(fresh.chains) - 1)] = old.dirty[places]
+        self.rings[j], self.moved = fresh, True
 
     def _rows(self, j: int, told: NDArray[np.void], order_id: pa.Array) -> pa.RecordBatch:
         n, known, journey = len(told), self.words.known, self._journeys[j]
@@ -210,31 +211,88 @@ class Follow:
     def _forget_words(self) -> None:
         """Drops the words of chains that are forgotten, when they have become many."""
         if len(self.words.known) > 4 * (self.remembered + WORDS_SLACK):
-            self.load(self.dump())
+            fresh = Words()
+            for ring in self.rings.values():
+                places = np.arange(ring.sizes[OLDEST], ring.sizes[NEXT]) & (len(ring.chains) - 1)
+                ring.chains[places] = _reworded(ring.chains[places], self.words, fresh)
+            self.words = fresh
+
+    # --- snapshots: frames of chains, each with its number and its own words ---
+
+    @property
+    def rows(self) -> int:
+        """Places: what a sweep has to pass."""
+        return max((len(ring.chains) for ring in self.rings.values()), default=0)
+
+    @property
+    def dirty(self) -> int:
+        """Chains that have changed since `changes` was asked for, and are remembered or were."""
+        return sum(int(np.count_nonzero(ring.dirty)) for ring in self.rings.values())
 
     def dump(self) -> dict[str, Any]:
         """State for a snapshot: what is remembered, and the words that it uses."""
-        dumped = {}
-        fresh = Words()
-        for j, ring in self.rings.items():
-            chains, carts, products = self._alive(ring)
-            for name in ("site", "device", "channel"):
-                used, local = np.unique(chains[name], return_inverse=True)
-                words = fresh.codes([self.words.known[code] for code in used.tolist()])
-                chains[name] = words[local.reshape(-1)] if len(chains) else chains[name]
-            dumped[str(j)] = {"chains": chains, "carts": carts, "products": products, "sizes": ring.sizes}
-        return {"rings": dumped, "words": fresh.known}
+        return {"frames": [self.changes(0, self.rows)], "rest": self.rest()}
+
+    def rest(self) -> dict[str, Any]:
+        """All of the state but what `changes` tells of."""
+        return {"sizes": [ring.sizes for ring in self.rings.values()]}
+
+    def changes(self, first: int, stop: int) -> dict[str, Any]:
+        """The chains that have changed since this was last asked for, and those in the places from `first` to
+        `stop`.
+        """
+        self.moved = self.moved and first > 0
+        words = Words()
+        frames = []
+        for ring in self.rings.values():
+            told = ring.dirty.copy()
+            told[first:stop] = True
+            ring.dirty[:] = False
+            places, oldest = np.flatnonzero(told), int(ring.sizes[OLDEST])
+            number = oldest + ((places - oldest) & (len(ring.chains) - 1))
+            is_alive = number < ring.sizes[NEXT]
+            places, number = places[is_alive], number[is_alive]
+            chains = _reworded(ring.chains[places], self.words, words)
+            columns = {"carts": ring.carts[places], "products": ring.products[places]}
+            frames.append({"number": number, "chains": chains, **columns})
+        return {"rings": frames, "words": words.known}
 
     def load(self, dumped: dict[str, Any]) -> None:
-        """Goes on from what `dump` wrote."""
-        self.words = Words(dumped["words"])
-        for name, own in dumped["rings"].items():
-            alive = (np.array(own["chains"]), np.array(own["carts"]), np.array(own["products"]))
-            capacity = 1 << max(2 * len(alive[0]) - 1, 63).bit_length()
-            self.rings[int(name)] = _laid_out(alive, np.array(own["sizes"]), capacity)
+        """Goes on from what `dump` wrote, or `rest` and `changes`."""
+        self.words, self.moved = Words(), False
+        sizes = [np.array(own) for own in dumped["rest"]["sizes"]]
+        for (j, _), own in zip(list(self.rings.items()), sizes, strict=True):
+            self.rings[j] = _of(own)
+        for frame in dumped["frames"]:
+            words = Words(frame["words"])
+            for ring, own in zip(self.rings.values(), frame["rings"], strict=True):
+                number = np.asarray(own["number"])
+                alive = number >= ring.sizes[OLDEST]
+                places = number[alive] & (len(ring.chains) - 1)
+                ring.chains[places] = _reworded(np.array(own["chains"])[alive], words, self.words)
+                ring.carts[places], ring.products[places] = own["carts"][alive], own["products"][alive]
+        for ring in self.rings.values():
+            rings.file_all(ring)
+
+
+def _reworded(chains: NDArray[np.void], words: Words, into: Words) -> NDArray[np.void]:
+    """Copies of chains, in the codes of other words."""
+    for name in ("site", "device", "channel"):
+        used, local = np.unique(chains[name], return_inverse=True)
+        codes = into.codes([words.known[code] for code in used.tolist()])
+        chains[name] = codes[local.reshape(-1)] if len(chains) else chains[name]
+    return chains
+
+
+def _of(sizes: NDArray[np.int64]) -> Ring:
+    """A ring with room for as many chains as these sizes tell of, which are to come."""
+    ring = rings.empty(1 << max(2 * int(sizes[NEXT] - sizes[OLDEST]) - 1, 63).bit_length())
+    ring.sizes[:] = sizes
+    return ring
 
 
 def _laid_out(
+    number: NDArray[np.int64],
     alive: tuple[NDArray[np.void], NDArray[np.uint64], NDArray[np.uint32]],
     sizes: NDArray[np.int64],
     capacity: int,
@@ -242,7 +300,7 @@ def _laid_out(
     """A ring of this capacity with these chains."""
     ring = rings.empty(capacity)
     ring.sizes[:] = sizes
-    places = np.arange(sizes[OLDEST], sizes[NEXT]) & (capacity - 1)
+    places = number & (capacity - 1)
     ring.chains[places], ring.carts[places], ring.products[places] = alive
     rings.file_all(ring)
     return ring

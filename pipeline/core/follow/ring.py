@@ -83,6 +83,7 @@ class Ring(NamedTuple):
     products: NDArray[np.uint32]
     buckets: NDArray[np.int64]  # by the visitor's key: the number of the newest
     sizes: NDArray[np.int64]  # OLDEST, NEXT, EVICTED
+    dirty: NDArray[np.bool_]  # by place: it is another than when a snapshot told of it
 
 
 OLDEST, NEXT, EVICTED = range(3)
@@ -103,6 +104,7 @@ def empty(capacity: int) -> Ring:
         np.zeros((capacity, PRODUCTS_MAX), np.uint32),
         np.full(capacity, -1, np.int64),
         np.zeros(3, np.int64),
+        np.zeros(capacity, np.bool_),
     )
 
 
@@ -114,7 +116,7 @@ def room(outcomes: int) -> Found:
 def _lend(ring):  # type: ignore[no-untyped-def]
     return Ring(
         borrowed(ring.chains), borrowed(ring.carts), borrowed(ring.products), borrowed(ring.buckets),
-        borrowed(ring.sizes),
+        borrowed(ring.sizes), borrowed(ring.dirty),
     )  # fmt: skip
 
 
@@ -225,6 +227,7 @@ def _buy(ring, found, window_ms, journey, bought, order, cart, products, known):
     while number >= ring.sizes[OLDEST]:
         chain = ring.chains[number & mask]
         if _is_about(ring, number & mask, bought, window_ms, cart, products, known):
+            ring.dirty[number & mask] = True
             if _worth(chain, bought):
                 out = _tell(found, chain, uint8(IS_RECOVERED), bought.happened_at, order)
                 if number == best and bought.value_e4 != 0:
@@ -267,6 +270,7 @@ def apply(ring, found, chains, carts, products, buys, bought, known, window_ms, 
         number = ring.sizes[NEXT]
         ring.sizes[NEXT] = number + 1
         place = number & mask
+        ring.dirty[place] = True
         ring.chains[place] = chains[k]
         chain = ring.chains[place]
         for c in range(carts.shape[1]):
