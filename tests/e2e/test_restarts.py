@@ -109,7 +109,11 @@ def test_a_record_that_is_fatal_each_time_is_named_and_can_be_set_aside(
         "restarts.json has the traceback",
     )
     deaths = read_restarts(place.state).deaths
-    assert [death.rows_max for death in deaths] == [None, None, 15, 1]
+    rows_max = [death.rows_max for death in deaths]
+    if workers > 1:  # the other worker may come farther in the next try: that was no try in vain
+        while rows_max[:3] == [None, None, None]:
+            del rows_max[0]
+    assert rows_max == [None, None, 15, 1]
     assert all("a fault, for the test" in death.trace for death in deaths)
 
     assert "set aside: 1 rejected" in sick.run("--quarantine", record).clean().said
