@@ -85,6 +85,7 @@ class Running:
             [sys.executable, "-c", "from pipeline.cli import main; main()", *arguments],
             env={**whole, "PYTHONPATH": str(ROOT), "COLUMNS": "500", "PATHLINE_LISTEN": "none", **env},
             cwd=cwd,
+            preexec_fn=_usual_signals,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -113,6 +114,12 @@ class Running:
             return []
         children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children")
         return [int(pid) for pid in children.read_text().split() if is_worker(int(pid))]
+
+
+def _usual_signals() -> None:
+    """Whoever starts the tests may ignore some, as nohup does: what they start must not."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def is_worker(pid: int) -> bool:
