@@ -24,6 +24,8 @@ FLOOR, USED, EVICTED, TURNED = range(4)
 the last minute that has turned.
 """
 LONG_AGO: Final = np.iinfo(np.int64).min // 2
+NEW_MAX: Final = 1000
+"""Pieces that are noted; more become one."""
 
 
 @njit(cache=True, nogil=True)
@@ -87,6 +89,8 @@ class Seen:
     ids_max: int
     entries: NDArray[np.void] = field(default_factory=lambda: np.zeros(1024, ENTRY))
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.array([LONG_AGO, 0, 0, LONG_AGO], np.int64))
+
+    _new: list[NDArray[np.void]] = field(default_factory=list)  # that were noted since `changes`
 
     moved: bool = False
     """Whether ids lie elsewhere than when `slice` was last asked for the first."""
@@ -156,6 +160,27 @@ class Seen:
         alive: NDArray[np.void] = entries[(entries["id"] != 0) & (entries["at"] >= self.sizes[FLOOR])]
         return alive
 
+    def note(self, ids: NDArray[np.uint64], at: NDArray[np.int64]) -> None:
+        """These are in the set now, and were not: `changes` will tell of them."""
+        new = np.empty(len(ids), ENTRY)
+        new["id"], new["at"] = ids, at
+        self._new.append(new)
+        if len(self._new) > NEW_MAX:
+            self._new = [np.concatenate(self._new)]
+
+    @property
+    def dirty(self) -> int:
+        """Ids that were noted since `changes` was asked for."""
+        return sum(map(len, self._new))
+
+    def changes(self, first: int, stop: int) -> NDArray[np.void]:
+        """The ids that were noted since this was last asked for, and those of `slice`."""
+        ids = self.slice(first, stop)
+        if stop - first < len(self.entries):
+            ids = np.concatenate([*self._new, ids])
+        self._new = []
+        return ids
+
     def add(self, ids: NDArray[np.void]) -> None:
         """Takes in ids that another set held."""
         self.reserve(len(ids))
@@ -179,3 +204,43 @@ class Seen:
         seen.sizes[USED] = 0
         seen.add(state["ids"])
         return seen
+
+
+class KeepsIds:
+    """A state that is large by the ids that it has seen: what changes in it is what changes in these."""
+
+    seen: Seen
+
+    def rest(self) -> dict[str, Any]:
+        """All of the state but what `changes` tells of."""
+        raise NotImplementedError
+
+    @property
+    def bytes(self) -> int:
+        """What the table of ids has in memory."""
+        return self.seen.entries.nbytes
+
+    @property
+    def rows(self) -> int:
+        """Places of that table: what a sweep has to pass."""
+        return len(self.seen.entries)
+
+    @property
+    def dirty(self) -> int:
+        """New ids since `changes` was asked for."""
+        return self.seen.dirty
+
+    @property
+    def moved(self) -> bool:
+        """Whether ids have other places than before."""
+        return self.seen.moved
+
+    def changes(self, first: int, stop: int) -> dict[str, Any]:
+        """The ids that are new since this was last asked for, and those in the places from `first` to
+        `stop`.
+        """
+        return {"ids": self.seen.changes(first, stop)}
+
+    def dump(self) -> dict[str, Any]:
+        """State for a snapshot."""
+        return {"frames": [self.changes(0, self.rows)], "rest": self.rest()}

@@ -23,7 +23,7 @@ from pipeline.core.hashing import combine, hash_texts
 from pipeline.core.limits import Hits
 from pipeline.core.predicates import rule_bits
 from pipeline.core.raw import borrowed
-from pipeline.core.seen import ENTRY, FLOOR, MINUTE_MS, TURNED, USED, Seen, insert
+from pipeline.core.seen import FLOOR, MINUTE_MS, TURNED, USED, KeepsIds, Seen, insert
 from pipeline.core.strings import string_buffers
 from schemas.mappings import Filter
 from schemas.orders import Orders
@@ -83,7 +83,7 @@ class Admitted:
     rows: dict[str, pa.RecordBatch]  # late_events, rejected_events, conservation
 
 
-class Admit:
+class Admit(KeepsIds):
     """One partition's state: watermark, ids seen, and the counts of the watermark's minute."""
 
     def __init__(self, partition: Partition, settings: Admission) -> None:
@@ -96,7 +96,6 @@ class Admit:
         self.totals = np.zeros(6, np.int64)
         asked = settings.names_asked_for
         self.unknown = UnknownNames(asked) if asked is not None else None
-        self._new: list[NDArray[np.void]] = []  # ids since `changes` was asked for
 
     def apply(self, decoded: Decoded, position: NDArray[np.int64]) -> Admitted:
         """Judges the records of a block; `position` is that of each record, rejects included.
@@ -282,13 +281,7 @@ class Admit:
     def _note(self, id_hash: NDArray[np.uint64], at: NDArray[np.int64], verdict: NDArray[np.uint8]) -> None:
         """Which ids are seen now that were not."""
         fresh = np.flatnonzero(((verdict == ACCEPTED) | (verdict == LATE)) & (id_hash != 0))
-        new = np.empty(len(fresh), ENTRY)
-        new["id"], new["at"] = id_hash[fresh], at[fresh]
-        self._new.append(new)
-
-    def dump(self) -> dict[str, Any]:
-        """State for a snapshot."""
-        return {"frames": [self.changes(0, self.rows)], "rest": self.rest()}
+        self.seen.note(id_hash[fresh], at[fresh])
 
     def rest(self) -> dict[str, Any]:
         """All of the state but what `changes` tells of."""
@@ -300,36 +293,6 @@ class Admit:
             "unknown": dict(self.unknown.counts) if self.unknown is not None else {},
         }
 
-    @property
-    def bytes(self) -> int:
-        """What the table of ids has in memory."""
-        return self.seen.entries.nbytes
-
-    @property
-    def rows(self) -> int:
-        """Places of that table: what a sweep has to pass."""
-        return len(self.seen.entries)
-
-    @property
-    def dirty(self) -> int:
-        """New ids since `changes` was asked for."""
-        return sum(map(len, self._new))
-
-    @property
-    def moved(self) -> bool:
-        """Whether ids have other places than before."""
-        return self.seen.moved
-
-    def changes(self, first: int, stop: int) -> dict[str, Any]:
-        """The ids that are new since this was last asked for, and those in the places from `first` to
-        `stop`.
-        """
-        ids = self.seen.slice(first, stop)
-        if stop - first < self.rows:
-            ids = np.concatenate([*self._new, ids])
-        self._new = []
-        return {"ids": ids}
-
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on from what `dump` wrote, or `rest` and `changes`."""
         rest = dumped["rest"]
@@ -339,7 +302,6 @@ class Admit:
         if self.unknown is not None:
             self.unknown.counts = dict(rest["unknown"])
         self.seen = Seen.loaded(self.seen.window_ms, self.seen.ids_max, rest["sizes"], dumped["frames"])
-        self._new = []
 
 
 def identify(batch: pa.RecordBatch, lane: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

@@ -21,7 +21,7 @@ from pipeline.core.events import Events
 from pipeline.core.hashing import combine, hash_texts, murmur128
 from pipeline.core.raw import borrowed
 from pipeline.core.rows import DETAIL_END, SITE
-from pipeline.core.seen import ENTRY, MINUTE_MS, Seen, insert
+from pipeline.core.seen import MINUTE_MS, KeepsIds, Seen, insert
 from pipeline.core.strings import string_buffers
 from schemas.orders import PLACED
 
@@ -29,9 +29,6 @@ REPEAT_WINDOW_MS: Final = 365 * 86_400_000
 """Shops number their orders anew at most once a year."""
 ORDERS_MAX: Final = 10_000_000
 """Orders remembered at most: 16 bytes each, and as much again for the table that holds them."""
-
-NEW_MAX: Final = 256
-"""Pieces in which new orders are noted, before they become one."""
 
 CLAIM: Final = np.dtype(
     [
@@ -69,14 +66,13 @@ def claims(events: Events, shards: Sequence[int]) -> NDArray[np.void]:
     return found
 
 
-class Orders:
+class Orders(KeepsIds):
     """All orders of a deployment, by site and order_id."""
 
     def __init__(self, orders_max: int = ORDERS_MAX) -> None:
         self.seen = Seen(REPEAT_WINDOW_MS, orders_max)
         self.held = np.zeros(0, CLAIM)
         self.watermark = np.iinfo(np.int64).min
-        self._new: list[NDArray[np.void]] = []  # since `changes` was asked for
 
     def apply(self, claimed: Sequence[NDArray[np.void]], watermark: int) -> Decided:
         """Takes in claims, and decides those before `watermark`, which never falls."""
@@ -89,7 +85,7 @@ class Orders:
         due = due[np.lexsort((due["position"], due["partition"], due["at"]))]
         is_repeat = self._judge(due)
         repeats = due[is_repeat]
-        self._note(due[~is_repeat])
+        self.seen.note(due["order"][~is_repeat], due["at"][~is_repeat])
         told = np.zeros(len(repeats), REPEAT)
         for name in REPEAT.names or ():
             told[name] = repeats[name]
@@ -114,49 +110,9 @@ class Orders:
 
     # --- snapshots ---
 
-    def dump(self) -> dict[str, Any]:
-        """State for a snapshot."""
-        self._new = []
-        return {"frames": [{"ids": self.seen.slice(0, len(self.seen.entries))}], "rest": self.rest()}
-
     def rest(self) -> dict[str, Any]:
         """All of the state but what `changes` tells of."""
         return {"sizes": self.seen.sizes, "held": self.held, "watermark": self.watermark}
-
-    @property
-    def bytes(self) -> int:
-        """What the table of orders has in memory."""
-        return self.seen.entries.nbytes
-
-    @property
-    def rows(self) -> int:
-        """Places of that table: what a sweep has to pass."""
-        return len(self.seen.entries)
-
-    @property
-    def dirty(self) -> int:
-        """New orders since `changes` was asked for."""
-        return sum(map(len, self._new))
-
-    @property
-    def moved(self) -> bool:
-        """Whether orders have other places than before."""
-        return self.seen.moved
-
-    def changes(self, first: int, stop: int) -> dict[str, Any]:
-        """The orders that are new since this was last asked for, and those in the places from `first` to
-        `stop`.
-        """
-        ids = np.concatenate([*self._new, self.seen.slice(first, stop)])
-        self._new = []
-        return {"ids": ids}
-
-    def _note(self, orders: NDArray[np.void]) -> None:
-        new = np.zeros(len(orders), ENTRY)
-        new["id"], new["at"] = orders["order"], orders["at"]
-        self._new.append(new)
-        if len(self._new) > NEW_MAX:
-            self._new = [np.concatenate(self._new)]
 
     def load(self, dumped: dict[str, Any]) -> None:
         """Goes on from what `dump` wrote, or `rest` and `changes`."""
@@ -164,7 +120,6 @@ class Orders:
         self.seen = Seen.loaded(self.seen.window_ms, self.seen.ids_max, rest["sizes"], dumped["frames"])
         self.held = np.array(rest["held"])
         self.watermark = rest["watermark"]
-        self._new = []
 
 
 @njit(cache=True, nogil=True)
