@@ -1,7 +1,7 @@
 """Between a pipeline that makes small batches and a sink that likes large blocks.
 
-Rows gather per table; a full block goes to one background thread, so that inserting overlaps the
-pipeline's own work (ClickHouse releases the GIL). The queue is short: when the sink cannot keep up,
+Rows gather per table; a full block, or a fair one while it has nothing to do, goes to one background thread,
+so that inserting overlaps the pipeline's own work (ClickHouse releases the GIL). The queue is short: when the sink cannot keep up,
 `add` waits, and so does everything before it.
 """
 
@@ -23,6 +23,11 @@ from sinks.check import conform
 from sinks.merge import join, merge
 
 ROWS_MAX: Final = 100_000
+ROWS_IDLE: Final = 16_384
+"""So many rows go to a writer that has nothing to do. Without it all blocks of a short epoch would be written
+at its end, while everything before the sink waits.
+"""
+
 BYTES_MAX: Final = 64 * 1024 * 1024
 QUEUED_MAX: Final = 2
 
@@ -61,12 +66,14 @@ class Batcher:
         self,
         sink: Sink,
         rows_max: int = ROWS_MAX,
+        rows_idle: int = ROWS_IDLE,
         bytes_max: int = BYTES_MAX,
         queued_max: int = QUEUED_MAX,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._sink = sink
         self._rows_max = rows_max
+        self._rows_idle = rows_idle
         self._bytes_max = bytes_max
         self._clock = clock
         self._gathered: dict[str, _Gathered] = {}
@@ -93,7 +100,7 @@ class Batcher:
         gathered.batches.append(batch)
         gathered.rows += batch.num_rows
         gathered.bytes += batch.nbytes
-        if gathered.rows >= self._rows_max or gathered.bytes >= self._bytes_max:
+        if self._is_due(gathered):
             self._hand_over(table)
 
     def flush(self) -> None:
@@ -126,6 +133,11 @@ class Batcher:
         """
         waiting = [*self._handed_over, *(gathered.since for gathered in list(self._gathered.values()))]
         return min(waiting, default=None)
+
+    def _is_due(self, gathered: _Gathered) -> bool:
+        if gathered.rows >= self._rows_max or gathered.bytes >= self._bytes_max:
+            return True
+        return gathered.rows >= self._rows_idle and not self._handed_over
 
     def _hand_over(self, table: str) -> None:
         if table == "outcomes" and "objects" in self._gathered:

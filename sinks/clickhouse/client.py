@@ -24,6 +24,11 @@ INSERTS_FOLDER: Final = "inserts"
 """Below the database: blocks on their way into the embedded engine. Whatever is left there at a start
 was never acknowledged."""
 
+ENGINE_OPTIONS: Final = {"os_threads_nice_value_merge_mutate": "5"}
+"""Of the embedded engine, where the DSN says nothing else. It shares its cores with the pipeline: merges can
+wait, rows that somebody looks for cannot. Merges still get a quarter of a core that others want.
+"""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -100,7 +105,7 @@ def _embedded(where: Target, readonly: bool) -> Any:
         interface="chdb",
         path=str(where.path),
         settings={"readonly": "1"} if readonly else {},
-        **({"chdb_options": options} if options else {}),
+        chdb_options=options,
     )
 
 
@@ -150,11 +155,12 @@ def location(where: Target) -> str:
     """The embedded database as the engine calls it: its handles in one process must all say it alike."""
     assert where.path is not None
     options = _options(where)
-    return f"{where.path}?{urlencode(options)}" if options else str(where.path)
+    return f"{where.path}?{urlencode(options)}"
 
 
 def _options(where: Target) -> dict[str, str]:
-    return {key: values[0] for key, values in parse_qs(urlsplit(where.dsn).query).items()}
+    asked = parse_qs(urlsplit(where.dsn).query)
+    return ENGINE_OPTIONS | {key: values[0] for key, values in asked.items()}
 
 
 def clean_inserts(where: Target) -> Path | None:
