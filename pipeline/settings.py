@@ -95,7 +95,7 @@ class Settings(BaseModel):
     dedup_window_ms: int = Field(600 * SECOND_MS, ge=0, le=DAY_MS)
     dedup_ids_max: int = Field(10_000_000, ge=1)
     look_ahead_ms: int = Field(300 * SECOND_MS, ge=SECOND_MS)
-    epoch_ms: int = Field(2 * SECOND_MS, ge=100, le=600 * SECOND_MS)
+    epoch_ms: int = Field(SECOND_MS, ge=100, le=600 * SECOND_MS)
     epoch_bytes_max: int = Field(512 << 20, ge=1 << 20, description="decoded bytes per partition and epoch")
     listen: str = Field("127.0.0.1:9464", description="where health and metrics are served; none: nowhere")
     log_format: Literal["auto", "logfmt", "json"] = Field(

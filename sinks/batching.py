@@ -1,8 +1,8 @@
 """Between a pipeline that makes small batches and a sink that likes large blocks.
 
 Rows gather per table; a full block, or a fair one while it has nothing to do, goes to one background thread,
-so that inserting overlaps the pipeline's own work (ClickHouse releases the GIL). The queue is short: when the sink cannot keep up,
-`add` waits, and so does everything before it.
+so that inserting overlaps the pipeline's own work (ClickHouse releases the GIL). The queue is short: when the
+sink cannot keep up, `add` waits, and so does everything before it.
 """
 
 from __future__ import annotations

@@ -101,12 +101,12 @@ def failed(asked: list[throughput.Asked]) -> list[str]:
 def test_verdicts_of_throughput() -> None:
     seen = Seen(10.0, {}, [0.5, 1.9], [99, 1])
     good = Lag(1_000.0, 999.0, 0.1, seen, 0.2, {}, {})
-    assert not failed(throughput.verdicts(0.6, [good]))
-    assert len(failed(throughput.verdicts(0.59, [good]))) == 1
+    assert not failed(throughput.verdicts({"W1": 0.6}, [good]))
+    assert len(failed(throughput.verdicts({"W1": 0.6, "shoppers": 0.59}, [good]))) == 1
     late = replace(good, seen=Seen(10.0, {}, [0.5, 2.1], [98, 2]))
-    assert len(failed(throughput.verdicts(0.6, [late, good]))) == 1  # half the load is what was asked
-    assert failed(throughput.verdicts(0.6, [replace(good, sent=900.0)]))
-    assert failed(throughput.verdicts(0.6, [replace(good, behind=3.0)]))
+    assert len(failed(throughput.verdicts({"W1": 0.6}, [late, good]))) == 1  # half the load is what was asked
+    assert failed(throughput.verdicts({"W1": 0.6}, [replace(good, sent=900.0)]))
+    assert failed(throughput.verdicts({"W1": 0.6}, [replace(good, behind=3.0)]))
 
 
 def test_verdicts_of_an_outage() -> None:
@@ -167,9 +167,10 @@ def load(module: str, folder: Path, *arguments: object) -> str:
 def test_throughput_and_lag_are_measured(broker: Topics, tmp_path: Path) -> None:
     text = load(
         "throughput", tmp_path, "--servers", broker.servers, "--rounds", 1, "--warm-rounds", 0,
-        "--sessions", 300, "--lag-seconds", 2, "--rate", 300, "--lateness", 1, "--sweep", 1,
+        "--sessions", 300, "--shoppers", 900, "--lag-seconds", 2, "--rate", 300, "--lateness", 1,
+        "--sweep", 1,
     )  # fmt: skip
-    assert "W1 from" in text
+    assert text.count("| file |") == text.count("| broker |") == 2
     (row,) = (line for line in text.splitlines() if line.startswith("| 300 |") and line.count("|") == 10)
     rows_seen = int(row.split("|")[4].strip().replace(",", ""))
     assert rows_seen > 0
