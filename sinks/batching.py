@@ -1,7 +1,8 @@
 """Between a pipeline that makes small batches and a sink that likes large blocks.
 
-Rows gather per table; a full block, or a fair one while it has nothing to do, goes to one background thread,
-so that inserting overlaps the pipeline's own work (ClickHouse releases the GIL). The queue is short: when the
+Rows gather per table. One background thread takes them as blocks: a table that has a fair number, as soon as
+it has nothing else to do, or every table in a flush. So inserting overlaps the pipeline's own work, snapshots
+too (ClickHouse releases the GIL). A table whose block is full takes no more until the thread has it: when the
 sink cannot keep up, `add` waits, and so does everything before it.
 """
 
@@ -9,10 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from queue import Queue
 from typing import Final
 
 import pyarrow as pa
@@ -23,15 +22,18 @@ from sinks.check import conform
 from sinks.merge import join, merge
 
 ROWS_MAX: Final = 100_000
-ROWS_IDLE: Final = 16_384
-"""So many rows go to a writer that has nothing to do. Without it all blocks of a short epoch would be written
-at its end, while everything before the sink waits.
+BYTES_MAX: Final = 64 * 1024 * 1024
+"""A table that has gathered so much waits to be written: more would only cost memory."""
+
+ROWS_FAIR: Final = 16_384
+"""So many make a block worth its insert. With less, many parts would have to be merged; with more, the blocks
+of a short epoch would all be written at its end, while everything before the sink waits.
 """
 
-BYTES_MAX: Final = 64 * 1024 * 1024
-QUEUED_MAX: Final = 2
-
 _ORDER: Final = list(TABLES)
+_BEFORE: Final = {"outcomes": "objects"}
+"""What takes an abandonment back is written after it: told first, it would take back nothing."""
+
 _UNMERGED: Final = frozenset({"transitions", "late_events", "rejected_events", "events"})
 """Final when they appear: a block repeats one only in a replay, and then the table drops it."""
 
@@ -66,29 +68,29 @@ class Batcher:
         self,
         sink: Sink,
         rows_max: int = ROWS_MAX,
-        rows_idle: int = ROWS_IDLE,
         bytes_max: int = BYTES_MAX,
-        queued_max: int = QUEUED_MAX,
+        rows_fair: int = ROWS_FAIR,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._sink = sink
         self._rows_max = rows_max
-        self._rows_idle = rows_idle
         self._bytes_max = bytes_max
+        self._rows_fair = min(rows_fair, rows_max)
         self._clock = clock
-        self._gathered: dict[str, _Gathered] = {}
         self._counters: dict[str, TableCounters] = {}
-        self._blocks: Queue[tuple[str, _Gathered] | None] = Queue(queued_max)
-        self._handed_over: deque[float] = deque()
+        self._changed = threading.Condition()  # guards what follows
+        self._gathered: dict[str, _Gathered] = {}
+        self._in_hand: list[tuple[str, _Gathered]] = []
+        self._everything = False  # is to be written, however little
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write_blocks, name="sink-writer", daemon=True)
         self._thread.start()
 
     def add(self, table: str, batch: pa.RecordBatch) -> None:
-        """Take rows of a table. Returns at once, or when the writer has room. A batch that has not the
-        pinned schema raises SchemaMismatch here; what its values break is found when its block is looked
-        at as a whole, before it is sent: once a block instead of once a batch.
+        """Take rows of a table. Returns at once, or when there is room. A batch that has not the pinned
+        schema raises SchemaMismatch here; what its values break is found when its block is looked at as a
+        whole, before it is sent: once a block instead of once a batch.
         """
         self._raise_sticky()
         assert not self._closed, "add after close"
@@ -96,19 +98,22 @@ class Batcher:
             return
         if table not in TABLES or not batch.schema.equals(TABLES[table]):
             batch = conform(table, batch)
-        gathered = self._gathered.setdefault(table, _Gathered(time.time()))
-        gathered.batches.append(batch)
-        gathered.rows += batch.num_rows
-        gathered.bytes += batch.nbytes
-        if self._is_due(gathered):
-            self._hand_over(table)
+        with self._changed:
+            self._changed.wait_for(lambda: self._error is not None or not self._is_full(table))
+            self._raise_sticky()
+            gathered = self._gathered.setdefault(table, _Gathered(time.time()))
+            gathered.batches.append(batch)
+            gathered.rows += batch.num_rows
+            gathered.bytes += batch.nbytes
+            self._changed.notify_all()
 
     def flush(self) -> None:
         """Return when everything added is acknowledged, or raise the writer's error."""
-        self._raise_sticky()
-        for table in sorted(self._gathered, key=_ORDER.index):
-            self._hand_over(table)
-        self._blocks.join()
+        with self._changed:
+            self._everything = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._error is not None or not (self._gathered or self._in_hand))
+            self._everything = False
         self._raise_sticky()
 
     def close(self) -> None:
@@ -118,8 +123,9 @@ class Batcher:
         try:
             self.flush()
         finally:
-            self._closed = True
-            self._blocks.put(None)
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
             self._thread.join()
 
     def counters(self) -> dict[str, TableCounters]:
@@ -131,36 +137,50 @@ class Batcher:
         """When the oldest row that is not acknowledged was added (unix seconds); None without any. Any thread
         may ask.
         """
-        waiting = [*self._handed_over, *(gathered.since for gathered in list(self._gathered.values()))]
-        return min(waiting, default=None)
+        with self._changed:
+            waiting = [*self._gathered.values(), *(gathered for _, gathered in self._in_hand)]
+            return min((gathered.since for gathered in waiting), default=None)
 
-    def _is_due(self, gathered: _Gathered) -> bool:
-        if gathered.rows >= self._rows_max or gathered.bytes >= self._bytes_max:
-            return True
-        return gathered.rows >= self._rows_idle and not self._handed_over
-
-    def _hand_over(self, table: str) -> None:
-        if table == "outcomes" and "objects" in self._gathered:
-            self._hand_over("objects")  # what takes an abandonment back is told after it
-        gathered = self._gathered.pop(table)
-        self._handed_over.append(gathered.since)
-        self._blocks.put((table, gathered))
+    def _is_full(self, table: str) -> bool:
+        gathered = self._gathered.get(table)
+        return gathered is not None and (gathered.rows >= self._rows_max or gathered.bytes >= self._bytes_max)
 
     def _raise_sticky(self) -> None:
         if self._error is not None:
             raise self._error
 
     def _write_blocks(self) -> None:
-        while (block := self._blocks.get()) is not None:
+        while self._take():
             try:
-                if self._error is None:  # what follows a failed block is dropped: it will be replayed
-                    self._write(block[0], block[1].batches)
-                    self._handed_over.popleft()
+                for table, gathered in self._in_hand:
+                    self._write(table, gathered.batches)
             except BaseException as error:
-                self._error = error
-            finally:
-                self._blocks.task_done()
-        self._blocks.task_done()
+                self._error = error  # what was added after it is not written: it will be replayed
+            with self._changed:
+                self._in_hand = []
+                self._changed.notify_all()
+
+    def _take(self) -> bool:
+        """Waits for blocks and has them in hand; False when there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._error is not None or self._due())
+            table = None if self._error is not None else self._due()
+            if table is None:
+                return False
+            tables = [one for one in (_BEFORE.get(table), table) if one in self._gathered]
+            self._in_hand = [(one, self._gathered.pop(one)) for one in tables if one is not None]
+            self._changed.notify_all()
+            return True
+
+    def _due(self) -> str | None:
+        """The table to be written next: in a flush in their order, else the one with most rows."""
+        if self._everything:
+            return min(self._gathered, key=_ORDER.index, default=None)
+        fair = [table for table, gathered in self._gathered.items() if self._is_fair(gathered)]
+        return max(fair, key=lambda table: self._gathered[table].rows, default=None)
+
+    def _is_fair(self, gathered: _Gathered) -> bool:
+        return gathered.rows >= self._rows_fair or gathered.bytes >= self._bytes_max
 
     def _write(self, table: str, batches: list[pa.RecordBatch]) -> None:
         whole = conform(table, join(batches))

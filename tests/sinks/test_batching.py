@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,33 @@ def test_small_batches_become_large_blocks(batcher: Batcher, memory: MemorySink)
     assert [block.num_rows for block in memory.blocks["transitions"]] == [10, 10, 5]
 
 
+def test_a_writer_with_nothing_to_do_takes_what_is_worth_it_and_small_change_waits() -> None:
+    sink = GatedSink()
+    batcher = Batcher(sink, rows_max=100, rows_fair=4)
+    try:
+        batcher.add("transitions", some(5))  # is taken at once
+        until(lambda: not batcher._gathered)
+        batcher.add("transitions", some(4, 5))
+        batcher.add("transitions", some(2, 9))
+        batcher.add("sessions", batch("sessions", [session()]))
+        sink.gate.release()  # the first is written: the rest of its table is fair, the session is not
+        until(lambda: set(batcher._gathered) == {"sessions"})
+        assert [block.num_rows for block in sink.blocks["transitions"]] == [5]
+    finally:
+        for _ in range(2):
+            sink.gate.release()
+        batcher.close()
+    assert [block.num_rows for block in sink.blocks["transitions"]] == [5, 6]
+    assert [block.num_rows for block in sink.blocks["sessions"]] == [1]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 def test_large_payloads_make_a_block_before_there_are_many_rows(memory: MemorySink) -> None:
     batcher = Batcher(memory, bytes_max=1000)
     for number in range(4):
@@ -110,7 +137,7 @@ def test_empty_batches_make_no_block(batcher: Batcher, memory: MemorySink) -> No
 
 def test_a_slow_sink_holds_the_pipeline_back() -> None:
     sink = GatedSink()
-    batcher = Batcher(sink, rows_max=1, queued_max=1)
+    batcher = Batcher(sink, rows_max=1)
     added = []
 
     def pipeline() -> None:
@@ -124,7 +151,7 @@ def test_a_slow_sink_holds_the_pipeline_back() -> None:
     while len(added) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.05)
-    assert len(added) == 2  # one being written, one in the queue; the third waits
+    assert len(added) == 2  # one being written, one gathered; the third waits
     for _ in range(5):
         sink.gate.release()
     thread.join(10)
