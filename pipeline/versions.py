@@ -1,4 +1,4 @@
-"""Which version of each journey a run makes the active one: what the default views show."""
+"""What a run tells of its journeys at its start: their stages, and which version the default views show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.settings import BadSettings
 from schemas.journeys import Journey
-from schemas.tables import ACTIVE_VERSIONS
+from schemas.tables import ACTIVE_VERSIONS, STAGES
 
 _WANTED: Final = re.compile(r"([a-z0-9_]+):(\d{1,5})")
 
@@ -47,8 +47,26 @@ def _chosen(journeys: Sequence[Journey], wanted: Sequence[str]) -> tuple[dict[st
     return chosen, problems
 
 
+def stages(journeys: Sequence[Journey]) -> pa.RecordBatch:
+    """Rows of the table stages."""
+    rows = [
+        {
+            "journey": journey.name,
+            "journey_version": journey.version,
+            "rank": stage.rank,
+            "stage": stage.name,
+            "is_optional": stage.optional,
+            "is_conversion": stage.rank == journey.conversion,
+            "has_objects": journey.objects is not None,
+        }
+        for journey in journeys
+        for stage in journey.stages
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=STAGES)
+
+
 def rows(active: Mapping[str, int]) -> pa.RecordBatch:
-    """The same as rows of the table active_versions."""
+    """Rows of the table active_versions."""
     journeys = pa.array(list(active), pa.string()).dictionary_encode()
     versions = pa.array(list(active.values()), pa.uint16())
     return pa.RecordBatch.from_arrays([journeys, versions], schema=ACTIVE_VERSIONS)

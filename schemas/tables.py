@@ -302,6 +302,17 @@ ACTIVE_VERSIONS: Final = _schema(
 )
 """Which version of each journey the default views show. The row written last holds."""
 
+STAGES: Final = _schema(
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("rank", pa.uint8()),  # from 1
+    ("stage", WORD),
+    ("is_optional", pa.bool_()),
+    ("is_conversion", pa.bool_()),
+    ("has_objects", pa.bool_()),  # of the journey
+)
+"""The stages of a definition, as a run says them at its start. The row written last holds."""
+
 LIMITS: Final = _schema(
     ("limit", WORD),  # schemas.limits
     ("place", pa.int32()),  # partition or shard
@@ -333,6 +344,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "freshness": FRESHNESS,
     "unknown_events": UNKNOWN_EVENTS,
     "active_versions": ACTIVE_VERSIONS,
+    "stages": STAGES,
     "events": EVENTS,
     "objects": OBJECTS,
     "participations": PARTICIPATIONS,
@@ -363,6 +375,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "freshness": ("site", "source", "partition"),
     "unknown_events": ("source", "partition", "event"),
     "active_versions": ("journey",),
+    "stages": ("journey", "journey_version", "rank"),
     "events": ("site", "visitor_id", "event_at", "input", "partition", "position"),
     "objects": ("site", "journey", "journey_version", "time", "visitor_id", "object_id"),
     "participations": ("site", "journey", "journey_version", "time", "session_id", "chain_id"),

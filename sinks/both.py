@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pyarrow as pa
 
 from sinks.base import Deployment, Sink
-from sinks.registry import Door, refused_rows, serve
+from sinks.registry import Door, refused_rows, serve, settle
 
 
 class Fanout:
@@ -42,6 +42,11 @@ class Fanout:
         """The first of them that others can read."""
         doors = (serve(sink, port, password) for sink in self._sinks)
         return next((door for door in doors if door is not None), None)
+
+    def settle(self) -> None:
+        """Each that computes aggregates does."""
+        for sink in self._sinks:
+            settle(sink)
 
     @property
     def refused_rows(self) -> Counter[str]:

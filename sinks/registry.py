@@ -50,6 +50,13 @@ def refused_rows(sink: Sink) -> Mapping[str, int]:
     return found
 
 
+def settle(sink: Sink) -> None:
+    """Has `sink` compute what it keeps of aggregates, where it does; for the clean end of a run."""
+    compute: Callable[[], None] | None = getattr(sink, "settle", None)
+    if compute is not None:
+        compute()
+
+
 class Door(Protocol):
     """Lets others read, until it is closed. `problem` is why it does not."""
 

@@ -22,7 +22,7 @@ from pipeline.runtime import launch, members, meters, stop
 from pipeline.runtime.board import COLUMNS, Board
 from pipeline.runtime.deployment import unusable
 from pipeline.sources import quarantine
-from pipeline.versions import rows
+from pipeline.versions import rows, stages
 from pipeline.warm import warm
 from sinks.base import mask_dsn
 from sinks.registry import open_sink
@@ -95,6 +95,7 @@ def _prepare(plan: Plan, console: Console) -> Board:
     sink = open_sink(plan.settings.clickhouse)
     sink.open(plan.deployment)
     sink.write("active_versions", rows(plan.active))
+    sink.write("stages", stages(plan.journeys))
     for incident in found:
         sink.write("incidents", incident)
     sink.close()

@@ -17,7 +17,7 @@ from pipeline.runtime.placing import shard_of
 from pipeline.runtime.steps import step, wrote
 from sinks.base import Deployment, Sink, SinkUnavailable
 from sinks.batching import Batcher
-from sinks.registry import Door, refused_rows, serve
+from sinks.registry import Door, refused_rows, serve, settle
 
 WAIT_SECONDS_MAX: Final = 15.0
 """Between two attempts to open a place that is away."""
@@ -104,4 +104,5 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
             for table, counters in self._batcher.counters().items():
                 wrote(table, counters.rows)
             self._batcher.close()
+            settle(self._sink)
             self._sink.close()

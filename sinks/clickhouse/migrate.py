@@ -1,4 +1,6 @@
-"""Tables by numbered migrations, each applied once; views made again whenever their text changed."""
+"""Tables by numbered migrations, each applied once; views, and what computes aggregates, made again whenever
+their text changed.
+"""
 
 from __future__ import annotations
 
@@ -62,6 +64,14 @@ def views(folder: Traversable = SQL / "views") -> list[Script]:
     return [Script(name, 0, "", texts[name]) for name in TopologicalSorter(reads).static_order()]
 
 
+def refreshes(folder: Traversable = SQL / "refreshes") -> list[Script]:
+    """What computes hours and days from the facts, in order: each a view of the rows that are due, and what
+    stores them every few minutes. Its statements must be repeatable.
+    """
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    return [Script(file.name.removesuffix(".sql"), 0, "", file.read_text("utf-8")) for file in files]
+
+
 def migrate(
     client: Any,
     *,
@@ -76,7 +86,7 @@ def migrate(
     applied reads differently now.
     """
     scripts = migrations() if scripts is None else scripts
-    view_scripts = views() if view_scripts is None else view_scripts
+    view_scripts = [*refreshes(), *views()] if view_scripts is None else view_scripts
     if not dry_run:
         _run(client, Script("bootstrap", 0, "", (SQL / "bootstrap.sql").read_text("utf-8")))
     due = _due(scripts, _applied(client, "migrations", "number"), embedded)

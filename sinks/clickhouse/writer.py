@@ -55,6 +55,9 @@ WAIT_SECONDS: Final = 0.2
 WAIT_SECONDS_MAX: Final = 15.0
 
 
+SETTLED: Final = ("funnel_hour", "funnel_day")
+"""Tables that are computed from the facts, each after those that it reads."""
+
 REJECTS: Final = "rejected_events"
 
 
@@ -129,6 +132,17 @@ class ClickHouseSink:
         from sinks.clickhouse.serving import Serving
 
         return Serving(self._target, port, password)
+
+    def settle(self) -> None:
+        """Computes the hours and days whose facts have changed. While the engine runs it does so by itself,
+        every few minutes; whoever reads after a run that has ended would wait for that in vain.
+        """
+        assert self._client is not None, "open the sink before settling"
+        try:
+            for table in SETTLED:
+                self._client.command(f"INSERT INTO pathline.{table} SELECT * FROM pathline.{table}_due")  # noqa: S608
+        except (ClickHouseError, OSError) as error:
+            raise self._said(error) from None
 
     def close(self) -> None:
         """Close the connection; the embedded engine stops with its last client."""

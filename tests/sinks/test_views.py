@@ -63,16 +63,27 @@ CONTRACT = {
     "incidents": "kind, source, partition, first, until, records, found_at, meaning, remedy",
     "split_visitors": "site, visitor_id, partitions, sessions, first_at, last_at",
     "active_versions": "journey, version",
+    "stages": "journey, journey_version, rank, stage, is_optional, is_conversion, has_objects",
+    "paths": "site, journey, journey_version, day, step, from_stage, to_stage, sessions",
+    "stage_times": "site, journey, journey_version, day, stage, rank, device, channel, left, left_p50, "
+    "left_p90, left_p99, given_up, given_up_p50, open, open_p50, open_p90",
+    **dict.fromkeys(
+        ("funnel_hour", "funnel_day"),
+        f"site, journey, journey_version, time, stage, rank, {DIMS}, currency, entered, advanced, abandoned, "
+        "recovered, voided, converted, value, visitors, seconds_p50, seconds_p90, seconds_p99",
+    ),
     "events": "site, visitor_id, at, time, received_at, event, event_id, user_id, url, referrer, "
     f"{DIMS}, cart_id, order_id, products, quantity, value, currency, is_passive, properties, "
     "is_clock_skewed, is_bad_value, input, partition, position",
 }
 CONTRACT |= {f"{view}_all": columns for view, columns in CONTRACT.items() if "journey_version" in columns}
 PLAIN = re.compile(
-    r"String|U?Int\d+|Float64|Decimal\(38, 4\)|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
+    r"String|U?Int\d+|Float64|Decimal\(38, 4\)|Date|DateTime\('UTC'\)|DateTime64\(3, 'UTC'\)|Array\(String\)"
 )
 MAY_BE_MISSING = {
     "left_at", "deadline_at", "abandoned_at", "resolved_at", "event_at", "received_at", "dropoff_rate",
+    "left_p50", "left_p90", "left_p99", "given_up_p50", "open_p50", "open_p90",
+    "seconds_p50", "seconds_p90", "seconds_p99",
     "rate_at_deadline", "rate_after_recovery", "value_rate_at_deadline", "value_rate_after_recovery",
 }  # fmt: skip
 
@@ -133,6 +144,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     sink.open(OURS)
     _fill(sink)
     _fill(sink)  # separate inserts, everything twice: a view that forgot FINAL would show it
+    sink.settle()
     reader = sink.reader()
     yield reader
     reader.close()
@@ -164,6 +176,7 @@ def _fill(sink: ClickHouseSink) -> None:
         "limits": [[SAMPLES["limits"]]],
         "incidents": [[SAMPLES["incidents"]]],
         "active_versions": [[{"journey": "shop", "version": 1}]],
+        "stages": [[SAMPLES["stages"]]],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],
         "events": [[event(1, event_at=ENTERED, flags=1)], [event(2, event_at=CART, flags=2, passive=True)]],
     }  # fmt: skip

@@ -4,7 +4,7 @@
 CREATE ROLE IF NOT EXISTS pathline_writer
 ;
 -- It makes, changes, fills and (`pathline reset`) drops its two databases, and sees no other.
-GRANT CREATE DATABASE, DROP DATABASE, CREATE TABLE, DROP TABLE, ALTER TABLE, SELECT, INSERT ON pathline.* TO pathline_writer
+GRANT CREATE DATABASE, DROP DATABASE, CREATE TABLE, DROP TABLE, CREATE VIEW, DROP VIEW, ALTER TABLE, SELECT, INSERT ON pathline.* TO pathline_writer
 ;
 GRANT CREATE DATABASE, DROP DATABASE, CREATE VIEW, DROP VIEW, DROP TABLE, SELECT ON bi.* TO pathline_writer
 ;

@@ -1,0 +1,56 @@
+CREATE OR REPLACE VIEW bi.funnel_day
+(
+    `site` String COMMENT 'Shop or app that the events belong to',
+    `journey` String COMMENT 'Name of the journey definition',
+    `journey_version` UInt16 COMMENT 'Its version; never sum across versions',
+    `time` DateTime('UTC') COMMENT 'Day (UTC) in which it occurred; filter on this: it is the sorting key',
+    `stage` String COMMENT 'Stage of the journey',
+    `rank` UInt8 COMMENT 'Its place in the journey, from 1',
+    `device` String COMMENT 'Kind of device, empty when not known',
+    `channel` String COMMENT 'Marketing channel, empty when not known',
+    `source` String COMMENT 'Campaign source, empty when not known',
+    `medium` String COMMENT 'Campaign medium, empty when not known',
+    `campaign` String COMMENT 'Campaign name, empty when not known',
+    `country` String COMMENT 'Country code, empty when not known',
+    `currency` String COMMENT 'ISO code of the value; never sum across currencies',
+    `entered` UInt64 COMMENT 'Stays that began in this day',
+    `advanced` UInt64 COMMENT 'Stays left forwards in this day',
+    `abandoned` UInt64 COMMENT 'Stays or objects abandoned in this day, also those taken back later',
+    `recovered` UInt64 COMMENT 'Abandonments recovered in this day',
+    `voided` UInt64 COMMENT 'Of those abandoned in this day, taken back: a late order showed that they never were. abandoned - voided holds',
+    `converted` UInt64 COMMENT 'Conversions in this day',
+    `value` Decimal(38, 4) COMMENT 'Value converted in this day, in currency',
+    `visitors` UInt64 COMMENT 'Different visitors who entered the stage: approximate (some 1 %), and not to be added up over rows',
+    `seconds_p50` Nullable(Float64) COMMENT 'Seconds in the stage of half of those who left it in this day, to 1 %; none when nobody did',
+    `seconds_p90` Nullable(Float64) COMMENT 'Of nine in ten of them',
+    `seconds_p99` Nullable(Float64) COMMENT 'Of 99 in a hundred of them'
+)
+DEFINER = CURRENT_USER SQL SECURITY DEFINER
+AS SELECT
+    site,
+    journey,
+    journey_version,
+    time,
+    stage,
+    rank,
+    device,
+    channel,
+    source,
+    medium,
+    campaign,
+    country,
+    currency,
+    f.entered AS entered,
+    f.advanced AS advanced,
+    f.abandoned AS abandoned,
+    f.recovered AS recovered,
+    f.voided AS voided,
+    f.converted AS converted,
+    toDecimal128(f.value_e4, 4) / 10000 AS value,
+    finalizeAggregation(f.visitors) AS visitors,
+    if(f.left = 0, NULL, finalizeAggregation(f.seconds)[1]) AS seconds_p50,
+    if(f.left = 0, NULL, finalizeAggregation(f.seconds)[2]) AS seconds_p90,
+    if(f.left = 0, NULL, finalizeAggregation(f.seconds)[3]) AS seconds_p99
+FROM pathline.funnel_day AS f FINAL
+WHERE f.entered + f.left + f.abandoned + f.recovered + f.voided + f.converted > 0
+COMMENT 'What occurred in each day at each stage, with all dimensions. For drop-off rates take bi.dropoff: those who left in a day are not those who came in it. Computed every 5 minutes while a run goes on, and at its end'
