@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.admit.admit import Admission, Admit, Partition
-from pipeline.core.count.count import Count, Increments
+from pipeline.core.count.count import Count
+from pipeline.core.count.tallies import Increments
 from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import Events

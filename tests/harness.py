@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.admit.admit import NO_WATERMARK, Admission, Admit, Partition
-from pipeline.core.count.count import Count, Increments
+from pipeline.core.count.count import Count
+from pipeline.core.count.tallies import Increments
 from pipeline.core.decode.decoder import Decoder, TimeBounds
 from pipeline.core.enrich.enrich import Enrich, channel, needed_fields
 from pipeline.core.events import Slice

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.core.count.count import Increments
+from pipeline.core.count.tallies import Increments
 from pipeline.core.events import Slice
 from pipeline.core.follow.follow import Abandoned, Bought
 from pipeline.core.track.track import ALL_TIME

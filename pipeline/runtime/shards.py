@@ -11,7 +11,8 @@ import pyarrow as pa
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
-from pipeline.core.count.count import Count, Increments
+from pipeline.core.count.count import Count
+from pipeline.core.count.tallies import Increments
 from pipeline.core.decode.columns import NO_TIME
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of

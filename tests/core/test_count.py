@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.count import count as count_module
-from pipeline.core.count.count import Count, Increments
+from pipeline.core.count import tallies as tallies_module
+from pipeline.core.count.count import Count
+from pipeline.core.count.tallies import Increments
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.layout import CONVERTED, COUNT_OUT
 from pipeline.core.track.track import ALL_TIME
@@ -117,7 +118,7 @@ def test_what_is_added_and_over_at_once_is_still_written() -> None:
 
 
 def test_words_that_no_row_uses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(count_module, "WORDS_SLACK", 3)
+    monkeypatch.setattr(tallies_module, "WORDS_SLACK", 3)
     count, known = Count(JOURNEYS, 0), [""]
     for minute in range(100):
         known.append(f"device {minute}")
@@ -125,7 +126,7 @@ def test_words_that_no_row_uses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
         assert without_zone(keyed(count.apply([increments(added, known)], minute * MINUTE))) == naive(
             added, known
         )
-        assert len(count.words.known) <= 4 * (3 + 1) + 1
+        assert len(count.tallies.words.known) <= 4 * (3 + 1) + 1
 
 
 @given(st.lists(ADDED))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.count.count import Increments
+from pipeline.core.count.tallies import Increments
 from pipeline.core.follow.follow import Abandoned, Bought, Follow
 from pipeline.core.follow.ring import BOUGHT, CHAIN
 from pipeline.core.snapshot import pack, unpack

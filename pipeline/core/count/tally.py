@@ -1,6 +1,7 @@
-"""Counters by key in an open-addressing table: the kernels behind `count.py`.
+"""Counters by key in an open-addressing table: the kernels behind `tallies.py`.
 
-`keys` and `totals` are rows with room, of which so many are used; `index` says where a key's row is.
+`keys` and `totals` are rows with room, of which so many are used; `index` says where a key's row is. The last
+column of `totals` is money.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from numba import int64, njit, uint64
 from pipeline.core.hashing import combine
 from pipeline.core.raw import borrowed
 from pipeline.core.seen import MINUTE_MS
-from schemas.tables import FUNNEL_COUNTS
 
 KEY: Final = np.dtype(
     [
@@ -26,8 +26,6 @@ KEY: Final = np.dtype(
         ("rank", np.uint8),
     ]
 )
-VALUE: Final = len(FUNNEL_COUNTS)
-"""The column of `totals` after those of FUNNEL_COUNTS."""
 
 
 @njit(cache=True, nogil=True)
@@ -73,6 +71,7 @@ def merge(rows, first, codes, keys, totals, index, used, changed):  # type: igno
     """Adds rows from `first` as long as there is room; returns (next row, keys used)."""
     rows, codes, keys, totals = borrowed(rows), borrowed(codes), borrowed(keys), borrowed(totals)
     index, changed = borrowed(index), borrowed(changed)
+    money = totals.shape[1] - 1
     for r in range(first, rows.shape[0]):
         row = rows[r]
         site, device, channel = codes[row.site], codes[row.device], codes[row.channel]
@@ -96,7 +95,7 @@ def merge(rows, first, codes, keys, totals, index, used, changed):  # type: igno
             for what in range(totals.shape[1]):
                 totals[k, what] = 0
         totals[k, row.what] += 1
-        totals[k, VALUE] += row.value_e4
+        totals[k, money] += row.value_e4
         changed[k] = True
     return rows.shape[0], used
 

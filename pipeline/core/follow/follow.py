@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.core.count.count import Increments
+from pipeline.core.count.tallies import Increments
 from pipeline.core.facts.objects import as_word, at_ms, batch_of, details, ids, seconds
 from pipeline.core.follow import ring as rings
 from pipeline.core.follow.ring import BOUGHT, CHAIN, EVICTED, NEXT, OLDEST, STATES, Ring
