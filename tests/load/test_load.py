@@ -112,8 +112,8 @@ def test_verdicts_of_throughput() -> None:
 def test_verdicts_of_an_outage() -> None:
     good = outage.Outcome(
         produced=100, received=100, balance=0, differing=[], views={"sessions": 9}, arrival=10.0,
-        caught_up_at=30.0, backlog=50, before=1e9, most=1.2e9, most_allowed=1e9, away=FLAT, restarts=0,
-        retries=3,
+        caught_up_at=30.0, backlog=50, before=1e9, most=1.2e9, calm=1e9, most_allowed=1e9, away=FLAT,
+        restarts=0, retries=3,
     )  # fmt: skip
     assert not failed(outage.verdicts(good))
     for bad in (
