@@ -262,6 +262,10 @@ class Core:
         self.done = unpack("done", saved[0])["done"]
         for step, dumped in zip(fresh.steps(), saved[1:], strict=True):
             step.load(unpack("step", dumped))
+        self.adopt(fresh)
+
+    def adopt(self, fresh: Core) -> None:
+        """Goes on with the steps of another."""
         self.admits, self.tracks, self.counts = fresh.admits, fresh.tracks, fresh.counts
         self.waiting, self.claimed = fresh.waiting, []
         self.orders, self.follows = fresh.orders, fresh.follows

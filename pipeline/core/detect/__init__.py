@@ -1,0 +1,1 @@
+"""Drop-off spikes: what was expected of a step, and when it is not chance any more."""

@@ -1,0 +1,141 @@
+"""Cohorts equal what the transitions say, however the stream is cut, sharded, stopped and thrown back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+
+from pipeline.core.count.cohorts import NOW, Cohorts
+from pipeline.core.count.tallies import Increments
+from pipeline.core.detect.minutes import HORIZONS_MINUTES
+from pipeline.core.track.objects.objects import Spoken
+from pipeline.core.track.track import Emitted
+from schemas.journeys import Journey
+from tests.harness import Core, drive, rows_of
+from tests.oracle_walk import Row
+from tests.properties.ways import World, cut_worlds, tangles
+
+Told = Counter[tuple[Any, ...]]
+"""(what, minute, journey, version, rank, site, device, channel, country, horizon) -> how many."""
+
+SEGMENT = ("device", "channel", "country")
+
+
+class Heard:
+    """What the shards told, as a step after them would keep it."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+
+    def dump(self) -> dict[str, Any]:
+        return {"rows": [list(row) for row in self.rows]}
+
+    def load(self, dumped: dict[str, Any]) -> None:
+        self.rows = [list(row) for row in dumped["rows"]]
+
+
+class CohortCore(Core):
+    """The core, with cohorts beside the minutes."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.cohorts = [Cohorts(self.journeys) for _ in range(self.way.shards)]
+        self.heard = Heard()
+
+    def write(self, shard: int, told: Iterable[Emitted | Spoken], watermark: int) -> None:
+        cohorts, kept, increments = self.cohorts[shard], [*told], []
+
+        def passed() -> Iterable[Emitted | Spoken]:
+            for one in kept:
+                if isinstance(one, Emitted) and len(one.transitions):
+                    increments.append(_own(cohorts.count(one)))
+                yield one
+
+        super().write(shard, passed(), watermark)
+        known = cohorts.tallies.words.known
+        for row in cohorts.apply(increments, watermark):
+            journey = self.journeys[row["journey"]]
+            names = [known[row[name]] for name in ("site", *SEGMENT)]
+            self.heard.rows.append(
+                [
+                    int(row["minute"]), journey.name, journey.version, int(row["rank"]), *names,
+                    *(int(row[name]) for name in ("horizon", "entered", "went_on", "skipped", "value_e4")),
+                ]
+            )  # fmt: skip
+
+    def adopt(self, fresh: Core) -> None:
+        super().adopt(fresh)
+        assert isinstance(fresh, CohortCore)
+        self.cohorts, self.heard = fresh.cohorts, fresh.heard
+
+    def steps(self) -> list[Any]:
+        return [*super().steps(), *self.cohorts, self.heard]
+
+
+def _own(part: Increments) -> Increments:
+    return Increments(part.rows.copy(), part.known)
+
+
+def told_by(core: CohortCore) -> Told:
+    """What was told, over all shards."""
+    found: Told = Counter()
+    for *key, horizon, entered, went_on, skipped, value_e4 in core.heard.rows:
+        place = (*key, horizon)
+        found["entered", *place] += entered
+        found["went_on", *place] += went_on
+        found["skipped", *place] += skipped
+        found["value", *place] += value_e4
+    return +found
+
+
+def expected(transitions: Iterable[Row], journeys: Iterable[Journey]) -> Told:
+    """The same, transition by transition."""
+    stages = {(one.name, one.version): one.stages for one in journeys}
+    wanted: Told = Counter()
+    for row in transitions:
+        journey = (row["journey"], row["journey_version"])
+        at = minute(row["at"])
+
+        def key(rank: int, prefix: str = "", row: Row = row, journey: Any = journey) -> tuple[Any, ...]:
+            return *journey, rank, row["site"], *(row[prefix + name] for name in SEGMENT)
+
+        for horizon, after in [(NOW, 0), *enumerate(HORIZONS_MINUTES)]:
+            wanted["entered", at + after, *key(row["to_rank"]), horizon] += 1
+        wanted["value", at, *key(row["to_rank"]), NOW] += row["value_e4"]
+        named = {stage.name: stage for stage in stages[journey]}
+        passed = [named[name] for name in row["skipped"].split(">") if name]
+        if row["kind"] == "enter":
+            passed = [one for one in stages[journey] if one.rank < row["to_rank"] and not one.optional]
+        for stage in passed:
+            wanted["skipped", at, *key(stage.rank), NOW] += 1
+        if row["from_rank"] and row["kind"] != "regress":
+            entered_at = minute(row["from_entered_at"])
+            for horizon, after in enumerate(HORIZONS_MINUTES):
+                if at - entered_at <= after:
+                    wanted["went_on", entered_at + after, *key(row["from_rank"], "from_"), horizon] += 1
+    return +wanted
+
+
+def minute(ms: int) -> int:
+    return ms // 60_000
+
+
+@given(cut_worlds())
+def test_cohorts_say_what_the_transitions_say(world: World) -> None:
+    check(world)
+
+
+@given(tangles())
+def test_so_they_do_of_long_sessions_with_ways_back(world: World) -> None:
+    check(world)
+
+
+def check(world: World) -> None:
+    settings, journeys, partitions, way = world
+    core = drive(partitions, journeys, replace(settings, end="replay"), way, CohortCore)
+    assert isinstance(core, CohortCore)
+    assert told_by(core) == expected(rows_of(core).transitions, journeys)
