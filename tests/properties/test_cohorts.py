@@ -1,8 +1,10 @@
-"""Cohorts equal what the transitions say, however the stream is cut, sharded, stopped and thrown back."""
+"""Cohorts, and the minutes of scopes made of them, equal what the transitions say, however the stream is
+cut, sharded, stopped and thrown back.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -11,9 +13,10 @@ from hypothesis import given
 
 from pipeline.core.count.cohorts import NOW, Cohorts
 from pipeline.core.count.tallies import Increments
-from pipeline.core.detect.minutes import HORIZONS_MINUTES
+from pipeline.core.detect.gather import ENDED, Gather, Settled
+from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute
 from pipeline.core.track.objects.objects import Spoken
-from pipeline.core.track.track import Emitted
+from pipeline.core.track.track import ALL_TIME, Emitted
 from schemas.journeys import Journey
 from tests.harness import Core, drive, rows_of
 from tests.oracle_walk import Row
@@ -25,17 +28,21 @@ Told = Counter[tuple[Any, ...]]
 SEGMENT = ("device", "channel", "country")
 
 
+SEGMENTS_MAX = 3
+
+
 class Heard:
-    """What the shards told, as a step after them would keep it."""
+    """What the shards told, and the minutes made of it, as a step after them would keep them."""
 
     def __init__(self) -> None:
         self.rows: list[list[Any]] = []
+        self.minutes: list[list[Any]] = []
 
     def dump(self) -> dict[str, Any]:
-        return {"rows": [list(row) for row in self.rows]}
+        return {"rows": [*map(list, self.rows)], "minutes": [*map(list, self.minutes)]}
 
     def load(self, dumped: dict[str, Any]) -> None:
-        self.rows = [list(row) for row in dumped["rows"]]
+        self.rows, self.minutes = [*map(list, dumped["rows"])], [*map(list, dumped["minutes"])]
 
 
 class CohortCore(Core):
@@ -44,20 +51,25 @@ class CohortCore(Core):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.cohorts = [Cohorts(self.journeys) for _ in range(self.way.shards)]
+        self.gather = Gather(self.journeys, self.way.shards, SEGMENTS_MAX)
         self.heard = Heard()
 
     def write(self, shard: int, told: Iterable[Emitted | Spoken], watermark: int) -> None:
         cohorts, kept, increments = self.cohorts[shard], [*told], []
 
-        def passed() -> Iterable[Emitted | Spoken]:
+        def counted() -> Iterable[Emitted | Spoken]:
             for one in kept:
                 if isinstance(one, Emitted) and len(one.transitions):
                     increments.append(_own(cohorts.count(one)))
                 yield one
 
-        super().write(shard, passed(), watermark)
+        super().write(shard, counted(), watermark)
         known = cohorts.tallies.words.known
-        for row in cohorts.apply(increments, watermark):
+        settled = cohorts.apply(increments, watermark)
+        passed = ENDED if watermark >= ALL_TIME else watermark // 60_000 - 1
+        for minute_ in self.gather.apply([Settled(shard, settled, known, passed)]):
+            self.heard.minutes.append(plain(minute_))
+        for row in settled:
             journey = self.journeys[row["journey"]]
             names = [known[row[name]] for name in ("site", *SEGMENT)]
             self.heard.rows.append(
@@ -70,10 +82,20 @@ class CohortCore(Core):
     def adopt(self, fresh: Core) -> None:
         super().adopt(fresh)
         assert isinstance(fresh, CohortCore)
-        self.cohorts, self.heard = fresh.cohorts, fresh.heard
+        self.cohorts, self.gather, self.heard = fresh.cohorts, fresh.gather, fresh.heard
 
     def steps(self) -> list[Any]:
-        return [*super().steps(), *self.cohorts, self.heard]
+        return [*super().steps(), *self.cohorts, self.gather, self.heard]
+
+
+def plain(minute_: Minute) -> list[Any]:
+    """The minute and its scopes, by name."""
+    columns = (minute_.entered, minute_.settled, minute_.went_on, minute_.skipped, minute_.value_e4)
+    rows = [
+        [list(scope[:4]), [list(one) for one in scope.segment], *(column[k].tolist() for column in columns)]
+        for k, scope in enumerate(minute_.scopes)
+    ]
+    return [minute_.at, sorted(rows)]
 
 
 def _own(part: Increments) -> Increments:
@@ -124,6 +146,39 @@ def minute(ms: int) -> int:
     return ms // 60_000
 
 
+def scopes(told: Told, journeys: Iterable[Journey]) -> list[list[Any]]:
+    """The minutes of the same, cohort by cohort: at most SEGMENTS_MAX segments of a step, in their order."""
+    names = {(one.name, one.version, stage.rank): stage.name for one in journeys for stage in one.stages}
+    sums: dict[int, dict[Any, Counter[Any]]] = defaultdict(lambda: defaultdict(Counter))
+    for (what, at, *key, site, device, channel, country, horizon), count in told.items():
+        named = {"channel": channel, "country": country, "device": device, "site": site}
+        step = (*key, names[tuple(key)])
+        for segment in [(), *(((name, word),) for name, word in named.items() if word)]:
+            sums[at][step, segment][what, horizon] += count
+    known: Counter[Any] = Counter()
+    taken = set()
+    minutes = []
+    for at in range(min(sums, default=0), max(sums, default=-1) + 1):
+        rows = []
+        for (step, segment), own in sorted(sums[at].items()):
+            if (step, segment) not in taken:
+                if segment and known[step] >= SEGMENTS_MAX:
+                    continue
+                known[step] += bool(segment)
+                taken.add((step, segment))
+            horizons = range(len(HORIZONS_MINUTES))
+            columns = [
+                own["entered", NOW],
+                [own["entered", h] for h in horizons],
+                [own["went_on", h] for h in horizons],
+                own["skipped", NOW],
+                own["value", NOW],
+            ]
+            rows.append([list(step), [list(one) for one in segment], *columns])
+        minutes.append([at, sorted(rows)])
+    return minutes
+
+
 @given(cut_worlds())
 def test_cohorts_say_what_the_transitions_say(world: World) -> None:
     check(world)
@@ -138,4 +193,6 @@ def check(world: World) -> None:
     settings, journeys, partitions, way = world
     core = drive(partitions, journeys, replace(settings, end="replay"), way, CohortCore)
     assert isinstance(core, CohortCore)
-    assert told_by(core) == expected(rows_of(core).transitions, journeys)
+    wanted = expected(rows_of(core).transitions, journeys)
+    assert told_by(core) == wanted
+    assert core.heard.minutes == scopes(wanted, journeys)
