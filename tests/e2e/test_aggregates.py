@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
+from pipeline.core.count.cohorts import NOW
+from pipeline.core.detect.minutes import HORIZONS_MINUTES
+from schemas.journeys import load_journeys
 from tests.e2e.runs import ask
 from tests.independent.flow import run
 from tests.independent.weeks import weeks, write
+from tests.properties.test_cohorts import Told, expected
 
 TIMED: Final = """\
 journey: timed
@@ -31,6 +38,13 @@ regress:
 """
 """Without objects: timers, and ways back, say what is abandoned and what recovered."""
 
+SQL: Final = files("sinks.clickhouse") / "sql"
+COHORTS: Final = (
+    (SQL / "alerts" / "minutes.sql")
+    .read_text("utf-8")
+    .replace("{since:DateTime}", "toDateTime('2000-01-01 00:00:00', 'UTC')")
+    .replace("{until:DateTime}", "toDateTime('2100-01-01 00:00:00', 'UTC')")
+)
 DIMS: Final = "device, channel, source, medium, campaign, country"
 KEY: Final = "site, journey, journey_version, stage, device, channel, currency"
 
@@ -113,6 +127,12 @@ QUESTIONS: Final = {
             countIf(left_by = 'abandoned') AS given_up, countIf(left_by = 'open') AS open
         FROM bi.stage_visits GROUP BY journey, stage HAVING left + given_up + open > 0
         ORDER BY journey, stage""",
+    "moves": """
+        SELECT site, journey, journey_version, toUnixTimestamp64Milli(at) AS at, from_rank, to_rank, kind,
+            toString(skipped) AS skipped, value_e4, device, channel, country, from_device, from_channel,
+            from_country, toUnixTimestamp64Milli(from_entered_at) AS from_entered_at
+        FROM pathline.transitions FINAL""",
+    "cohorts": COHORTS,
     "stages": "SELECT * FROM bi.stages WHERE journey = 'timed' ORDER BY rank",
 }  # fmt: skip
 
@@ -123,7 +143,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
     journey = folder / "timed.yaml"
     journey.write_text(TIMED)
     dsn = run(write(folder, weeks(4, 1_200)), folder, "--journey", str(journey))
-    return ask(dsn, QUESTIONS)
+    return {**ask(dsn, QUESTIONS), "journeys": [*load_journeys(["checkout", str(journey)])]}
 
 
 @pytest.mark.parametrize(
@@ -175,3 +195,26 @@ def test_paths_lose_nobody_on_the_way(said: dict[str, list[dict[str, Any]]]) -> 
 def test_stages_are_told_in_order_with_their_goal(said: dict[str, list[dict[str, Any]]]) -> None:
     told = [(row["stage"], row["is_conversion"], row["has_objects"]) for row in said["stages"]]
     assert told == [("view", 0, 0), ("cart", 0, 0), ("order", 1, 0)]
+
+
+def test_cohorts_from_the_facts_are_those_that_the_flow_would_count(said: dict[str, Any]) -> None:
+    """What `pathline alerts history` takes from the database, by the definition of the core's property test."""
+    wanted: Counter[Any] = Counter()
+    for place, count in expected(said["moves"], said["journeys"]).items():
+        what, at, journey, version, rank, site, device, channel, country, horizon = place
+        minute = at if horizon == NOW else at - HORIZONS_MINUTES[horizon]
+        if what == "entered" and horizon != NOW:
+            continue
+        named = (
+            f"went_on_{HORIZONS_MINUTES[horizon]}" if what == "went_on" else what.replace("value", "value_e4")
+        )
+        words = {"channel": channel, "country": country, "device": device, "site": site}
+        for segment in ["", *(f"{name}={quote(word)}" for name, word in words.items() if word)]:
+            wanted[minute, journey, version, rank, segment, named] += count
+    found: Told = Counter()
+    for row in said["cohorts"]:
+        key = tuple(row[name] for name in ("minute", "journey", "version", "rank", "segment"))
+        for name in (*(f"went_on_{one}" for one in HORIZONS_MINUTES), "entered", "skipped", "value_e4"):
+            found[*key, name] += row[name]
+    assert +found == +wanted
+    assert sum(row["skipped"] for row in said["cohorts"]) > 100
