@@ -198,7 +198,7 @@ def test_stages_are_told_in_order_with_their_goal(said: dict[str, list[dict[str,
 
 
 def test_cohorts_from_the_facts_are_those_that_the_flow_would_count(said: dict[str, Any]) -> None:
-    """What `pathline alerts history` takes from the database, by the definition of the core's property test."""
+    """What `pathline alerts history` takes from the database, as the property test of the core defines it."""
     wanted: Counter[Any] = Counter()
     for place, count in expected(said["moves"], said["journeys"]).items():
         what, at, journey, version, rank, site, device, channel, country, horizon = place
