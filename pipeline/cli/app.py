@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pipeline.cli import (
+    alerts,
     ask,
     demo,
     explain,
@@ -41,3 +42,4 @@ app.command("plan")(plan.plan)
 app.command("migrate")(house.migrate)
 app.command("reset")(house.reset)
 app.add_typer(state.state, name="state")
+app.add_typer(alerts.alerts, name="alerts")

@@ -9,6 +9,7 @@ from rich.console import Console
 from pipeline.cli.apart import NotAnswered
 from pipeline.core.admit.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
+from pipeline.lab.history import BadHistory
 from pipeline.runtime.deployment import DeploymentRefused, StateUnusable
 from pipeline.runtime.failure import WEATHER, Failure
 from pipeline.runtime.intake import GrownAfterEnd
@@ -36,6 +37,7 @@ class WorkerRefused(Exception):  # noqa: N818  the word that users read
 MENDABLE: Final = (
     BadSettings,
     BadDefinition,
+    BadHistory,
     DeploymentRefused,
     StateUnusable,
     BadInput,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.count.cohorts import NOW
 from pipeline.core.detect.minutes import HORIZONS_MINUTES
 from schemas.journeys import load_journeys
-from tests.e2e.runs import ask
+from tests.e2e.runs import ask, pathline
 from tests.independent.flow import run
 from tests.independent.weeks import weeks, write
 from tests.properties.test_cohorts import Told, expected
@@ -138,12 +140,12 @@ QUESTIONS: Final = {
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("aggregates")
     journey = folder / "timed.yaml"
     journey.write_text(TIMED)
     dsn = run(write(folder, weeks(4, 1_200)), folder, "--journey", str(journey))
-    return {**ask(dsn, QUESTIONS), "journeys": [*load_journeys(["checkout", str(journey)])]}
+    return {**ask(dsn, QUESTIONS), "journeys": [*load_journeys(["checkout", str(journey)])], "dsn": dsn}
 
 
 @pytest.mark.parametrize(
@@ -159,20 +161,20 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, A
     ],
 )
 def test_an_aggregate_says_what_it_is_made_of(
-    said: dict[str, list[dict[str, Any]]], computed: str, wanted: str, rows: int
+    said: dict[str, Any], computed: str, wanted: str, rows: int
 ) -> None:
     assert said[computed] == said[wanted]
     assert len(said[wanted]) >= rows
 
 
-def test_there_is_something_to_abandon_recover_and_take_back(said: dict[str, list[dict[str, Any]]]) -> None:
+def test_there_is_something_to_abandon_recover_and_take_back(said: dict[str, Any]) -> None:
     assert all(
         row["abandoned"] and row["recovered"] for row in said["timed minutes"] if row["stage"] != "order"
     )
     assert sum(row["voided"] for row in said["lost by object"]) > 0
 
 
-def test_visitors_and_times_are_as_near_as_they_promise(said: dict[str, list[dict[str, Any]]]) -> None:
+def test_visitors_and_times_are_as_near_as_they_promise(said: dict[str, Any]) -> None:
     assert len(said["visitors"]) > 100
     assert len(said["seconds"]) > 100
     for row in said["visitors"]:
@@ -183,7 +185,7 @@ def test_visitors_and_times_are_as_near_as_they_promise(said: dict[str, list[dic
             assert 0.98 * row["all"][below] <= told <= 1.02 * row["all"][above] + 0.01, (share, row)
 
 
-def test_paths_lose_nobody_on_the_way(said: dict[str, list[dict[str, Any]]]) -> None:
+def test_paths_lose_nobody_on_the_way(said: dict[str, Any]) -> None:
     steps = {(row["journey"], row["day"], row["step"]): row for row in said["steps"]}
     begun = {(row["journey"], row["day"]): row["sessions"] for row in said["begun"]}
     assert {place[:2]: row["all"] for place, row in steps.items() if place[2] == 1} == begun
@@ -192,7 +194,7 @@ def test_paths_lose_nobody_on_the_way(said: dict[str, list[dict[str, Any]]]) -> 
         assert row["on"] == (after["all"] if after else 0)
 
 
-def test_stages_are_told_in_order_with_their_goal(said: dict[str, list[dict[str, Any]]]) -> None:
+def test_stages_are_told_in_order_with_their_goal(said: dict[str, Any]) -> None:
     told = [(row["stage"], row["is_conversion"], row["has_objects"]) for row in said["stages"]]
     assert told == [("view", 0, 0), ("cart", 0, 0), ("order", 1, 0)]
 
@@ -218,3 +220,21 @@ def test_cohorts_from_the_facts_are_those_that_the_flow_would_count(said: dict[s
             found[*key, name] += row[name]
     assert +found == +wanted
     assert sum(row["skipped"] for row in said["cohorts"]) > 100
+
+
+def test_a_history_is_taken_from_a_database_and_simulated(said: dict[str, Any], tmp_path: Path) -> None:
+    minutes = tmp_path / "minutes.parquet"
+    pathline("alerts", "history", minutes, "--clickhouse", said["dsn"]).clean()
+    kept = pq.read_table(minutes).to_pylist()
+    assert kept == [{name: row[name] for name in kept[0]} for row in said["cohorts"]]
+    told = pathline("alerts", "simulate", "--minutes", minutes).clean().said
+    assert "of 24 scopes" in told, told
+    assert "silence in everybody" in told, "after the two weeks hardly anybody comes"
+
+
+def test_a_history_of_nothing_is_said(tmp_path: Path) -> None:
+    empty = tmp_path / "minutes.parquet"
+    pathline("migrate", "--clickhouse", f"chdb://{tmp_path / 'db'}").clean()
+    asked = pathline("alerts", "history", empty, "--clickhouse", f"chdb://{tmp_path / 'db'}")
+    asked.refused("there are no transitions to count")
+    assert not empty.exists()

@@ -14,8 +14,8 @@ import numpy as np
 from numba import int64, njit
 from numpy.typing import NDArray
 
+from pipeline.core.count.horizons import HORIZONS_MINUTES
 from pipeline.core.count.tallies import Increments, Tallies
-from pipeline.core.detect.minutes import HORIZONS_MINUTES
 from pipeline.core.raw import borrowed
 from pipeline.core.rows import CHANNEL, COUNTRY, DEVICE, SITE
 from pipeline.core.seen import MINUTE_MS

@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-HORIZONS_MINUTES: Final = (1, 2, 5, 10, 20, 30, 60)
-"""Candidates. Each step uses one: the shortest by which most of those who go on have gone on."""
+from pipeline.core.count.horizons import HORIZONS_MINUTES
+
+__all__ = ["HORIZONS_MINUTES", "WHOLE", "Minute", "Scope"]
 
 WHOLE: Final[tuple[tuple[str, str], ...]] = ()
 """The segment that leaves nobody out."""

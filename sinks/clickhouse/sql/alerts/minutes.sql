@@ -22,19 +22,18 @@ FROM
 (
     SELECT
         toInt64(intDiv(toUnixTimestamp(time), 60)) AS minute, journey, journey_version AS version, to_rank AS rank,
-        to_stage AS stage, site, device, channel, country, 1 AS entered, 1000 AS after, 0 AS skipped, value_e4
-    FROM pathline.transitions FINAL
+        to_stage AS stage, site, device, channel, country, 1 AS entered, 1000 AS after, 0 AS skipped,
+        toInt64(t.value * 10000) AS value_e4
+    FROM bi.transitions_all AS t
     WHERE time >= {since:DateTime} AND time < {until:DateTime}
     UNION ALL
     SELECT
-        intDiv(toUnixTimestamp64Milli(from_entered_at), 60000) AS minute, journey, journey_version AS version,
-        from_rank AS rank, from_stage AS stage, site, from_device AS device, from_channel AS channel,
-        from_country AS country, 0 AS entered, intDiv(toUnixTimestamp64Milli(at), 60000) - minute AS after,
-        0 AS skipped, 0 AS value_e4
-    FROM pathline.transitions FINAL
-    WHERE from_stage != '' AND kind != 'regress' AND after <= 60
-        AND time >= {since:DateTime} AND time < {until:DateTime} + INTERVAL 61 MINUTE
-        AND from_entered_at >= {since:DateTime} AND from_entered_at < {until:DateTime}
+        toInt64(intDiv(toUnixTimestamp(entered_at), 60)) AS minute, journey, journey_version AS version, rank, stage,
+        site, device, channel, country, 0 AS entered,
+        toInt64(intDiv(toUnixTimestamp(assumeNotNull(left_at)), 60)) - minute AS after, 0 AS skipped, 0 AS value_e4
+    FROM bi.stage_visits_all
+    WHERE left_by = 'advanced' AND after <= 60 AND entered_at >= {since:DateTime} AND entered_at < {until:DateTime}
+        AND stored_time >= {since:DateTime} AND stored_time < {until:DateTime} + INTERVAL 61 MINUTE
     UNION ALL
     SELECT
         toInt64(intDiv(toUnixTimestamp(t.time), 60)) AS minute, t.journey AS journey, t.journey_version AS version,
@@ -43,20 +42,19 @@ FROM
     FROM
     (
         SELECT site, journey, journey_version, time, kind, to_rank, skipped, device, channel, country
-        FROM pathline.transitions FINAL
+        FROM bi.transitions_all
         WHERE time >= {since:DateTime} AND time < {until:DateTime}
-            AND (skipped != '' OR (kind = 'enter' AND to_rank > 1))
+            AND (notEmpty(skipped) OR (kind = 'enter' AND to_rank > 1))
     ) AS t
-    INNER JOIN (SELECT * FROM pathline.stages FINAL) AS s
-        ON t.journey = s.journey AND t.journey_version = s.journey_version
-    WHERE if(t.kind = 'enter', s.rank < t.to_rank AND NOT s.is_optional, has(splitByChar('>', toString(t.skipped)), s.stage))
+    INNER JOIN bi.stages_all AS s ON t.journey = s.journey AND t.journey_version = s.journey_version
+    WHERE if(t.kind = 'enter', s.rank < t.to_rank AND NOT s.is_optional, has(t.skipped, s.stage))
 ) AS c
 ARRAY JOIN arrayConcat(
     [''],
-    if(channel = '', [], [concat('channel=', encodeURLComponent(toString(channel)))]),
-    if(country = '', [], [concat('country=', encodeURLComponent(toString(country)))]),
-    if(device = '', [], [concat('device=', encodeURLComponent(toString(device)))]),
-    if(site = '', [], [concat('site=', encodeURLComponent(toString(site)))])
+    if(channel = '', [], [concat('channel=', encodeURLComponent(channel))]),
+    if(country = '', [], [concat('country=', encodeURLComponent(country))]),
+    if(device = '', [], [concat('device=', encodeURLComponent(device))]),
+    if(site = '', [], [concat('site=', encodeURLComponent(site))])
 ) AS segment
 GROUP BY minute, journey, version, rank, stage, segment
 ORDER BY minute, journey, version, rank, segment
