@@ -87,12 +87,14 @@ class SegmentLog:
     """The log of one state. `name` is that of its files: the step and the shard."""
 
     def __init__(self, folder: Path, name: str, pointer: dict[str, Any] | None = None) -> None:
-        """Goes on from `pointer`, which `write` gave, or begins."""
+        """Goes on from `pointer`, which `write` gave, or begins. A sweep that was under way begins anew: what
+        a state is loaded from says nothing of where its rows will lie (a set of ids is filled in another
+        order, a ring has another size), so what the sweep had passed are other rows now.
+        """
         self._folder, self._name = folder, name
-        pointer = pointer or {"segments": [], "began": 0, "next": None}
-        self._segments = [Segment(*told) for told in pointer["segments"]]
-        self._began: int = pointer["began"]  # the segment in which the running sweep began
-        self._next: int | None = pointer["next"]  # the row with which it goes on; None: it is over
+        self._segments = [Segment(*told) for told in pointer["segments"]] if pointer else []
+        self._began = 0  # the segment in which the running sweep began
+        self._next: int | None = None  # the row with which it goes on; None: it is over
         self._file: BinaryIO | None = None
         self._files: dict[str, int] = {}  # that are there, and their numbers, once one was opened
         self._named = deque([self._names()], SNAPSHOTS_KEPT)
@@ -115,8 +117,7 @@ class SegmentLog:
         self._forget()
         if not self._segments:
             return None
-        told = [[segment.name, segment.length, segment.checksum] for segment in self._segments]
-        return {"segments": told, "began": self._began, "next": self._next}
+        return {"segments": [[one.name, one.length, one.checksum] for one in self._segments]}
 
     def _append(self, state: Changing) -> None:
         whole = not self._segments

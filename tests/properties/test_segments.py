@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.follow.follow import Follow
 from pipeline.core.snapshot import pack, unpack
 from pipeline.runtime import segments
 from pipeline.runtime.kept import Kept
+from tests.core.test_follow import HOUR, JOURNEYS, Chain, abandoned
 from tests.differences import assert_same
 from tests.harness import Core, expected, run_core
 from tests.properties.ways import World, cut_worlds, tangles
@@ -109,3 +112,26 @@ def test_what_comes_back_from_segments_is_what_was(world: World, rows: int) -> N
 @given(tangles(), ROWS)
 def test_so_it_does_in_long_sessions(world: World, rows: int) -> None:
     check(world, rows)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_abandoned_chains_outlive_restarts_while_they_become_fewer(seed: int, tmp_path: Path) -> None:
+    """After a restart the ring has room for what there is then: its chains lie in other places."""
+    random = np.random.default_rng(seed)
+    ended = [Follow(JOURNEYS), Follow(JOURNEYS)]
+    kept, told = Kept("follow", tmp_path), [list[Any](), list[Any]()]
+    for epoch in range(150):
+        at = epoch * HOUR * 3
+        count = 40 if epoch < 30 else int(random.integers(0, 3))
+        chains = [Chain(at + k, visitor=int(random.integers(1, 500))) for k in range(count)]
+        for follow, rows in zip(ended, told, strict=True):
+            found, _ = follow.apply(abandoned(chains, 1_000 * epoch + 1), [], at)
+            rows += [row for batch in found for row in batch.to_pylist()]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(segments, "SWEEP_ROWS", 8)
+            snapshot = kept.dump(ended[0], "follow-0", {})
+        if random.random() < 0.2:
+            ended[0], kept = Follow(JOURNEYS), Kept("follow", tmp_path)
+            kept.load(snapshot, ended[0])
+    assert told[0] == told[1]
+    assert len(told[1]) > 1_200

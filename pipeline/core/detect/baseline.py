@@ -39,7 +39,11 @@ DELAY: Final = SLOTS * BUCKET
 """Minutes from the begin of an hour to the moment when it is learnt."""
 PRIOR_SETTLED: Final = 50.0  # a step's priors weigh at least so many entrants
 PRIOR_RATIO: Final = 20.0  # goers: a segment's level
-PRIOR_HOUR: Final = 50.0  # goers: a segment's hours
+PRIOR_HOUR: Final = 50.0
+"""Goers: a segment's hours. No more for a large segment: where robots come every night its nights are not its
+days, and a prior that grows with it would call that a drop each time.
+"""
+
 TREND: Final = 0.5 ** (GROUP / (12 * 60))
 FLOW: Final = 0.5 ** (GROUP / (6 * 60))
 WINSOR: Final = 9.0  # one group of 15 minutes counts for at most this chi²
@@ -240,8 +244,7 @@ def expect(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.int64]
     hour = cohort // HOUR % 24
     all_k, all_e = went.sum(axis=1), expected.sum(axis=1)
     ratio = (all_k + PRIOR_RATIO) / (all_e + PRIOR_RATIO)
-    weight = np.maximum(PRIOR_HOUR, all_e / 24.0)
-    hourly = (went[:, hour] + weight * ratio) / (expected[:, hour] + weight)
+    hourly = (went[:, hour] + PRIOR_HOUR * ratio) / (expected[:, hour] + PRIOR_HOUR)
     rows["ratio"][mine] = np.where(mine == whole, 1.0, hourly)
     rows["base"][mine] = rate
     step["wander"] = wander(settings, step, hour)
