@@ -59,6 +59,9 @@ def test_commands_that_pages_name_exist_and_have_help() -> None:
 def test_options_that_pages_name_exist() -> None:
     for page, name, rest in told():
         command = COMMANDS.commands.get(name)
+        below = getattr(command, "commands", {})  # `pathline state backup`: the options are those of backup
+        word = rest.split()[0] if rest.split() else ""
+        command = below.get(word, command)
         for option in re.findall(r"(?<=\s)--[a-z-]+", rest):
             assert option in options(command), f"{page}: pathline {name} {option}"
 
@@ -69,7 +72,12 @@ def options(command: TyperCommand | None) -> set[str]:
 
 
 def test_every_command_and_option_says_what_it_is_for() -> None:
-    for name, command in COMMANDS.commands.items():
+    below = [
+        (f"{name} {word}", one)
+        for name, group in COMMANDS.commands.items()
+        for word, one in getattr(group, "commands", {}).items()
+    ]
+    for name, command in [*COMMANDS.commands.items(), *below]:
         assert command.help, name
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name} {parameter.opts}"
