@@ -9,6 +9,7 @@ is why a minute turns once, wherever batches end.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -206,14 +207,14 @@ class Seen:
         return seen
 
 
-class KeepsIds:
+class KeepsIds(ABC):
     """A state that is large by the ids that it has seen: what changes in it is what changes in these."""
 
     seen: Seen
 
+    @abstractmethod
     def rest(self) -> dict[str, Any]:
         """All of the state but what `changes` tells of."""
-        raise NotImplementedError
 
     @property
     def bytes(self) -> int:

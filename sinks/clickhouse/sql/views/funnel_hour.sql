@@ -53,4 +53,4 @@ AS SELECT
     if(f.left = 0, NULL, finalizeAggregation(f.seconds)[3]) AS seconds_p99
 FROM pathline.funnel_hour AS f FINAL
 WHERE f.entered + f.left + f.abandoned + f.recovered + f.voided + f.converted > 0
-COMMENT 'What occurred in each hour at each stage, with all dimensions. For drop-off rates take bi.dropoff: those who left in a hour are not those who came in it. Computed every 5 minutes while a run goes on, and at its end'
+COMMENT 'What occurred in each hour at each stage, with all dimensions. For drop-off rates take bi.dropoff: those who left in an hour are not those who came in it. Computed every 5 minutes while a run goes on, and at its end'
