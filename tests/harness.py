@@ -247,7 +247,7 @@ class Core:
     def tell(self, *, stale: bool = False) -> None:
         """The shards tell of their open sessions."""
         for track in self.tracks:
-            for one in track.tell(stale=stale):
+            for one in track.tell(stale=stale, blocks_max=None if stale else 1):
                 for name, part in self.tables.rows(one, track.state.words):
                     self.sink.write(name, part)
 

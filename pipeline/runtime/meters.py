@@ -116,6 +116,11 @@ def kept_open(shard: int, sessions: int, objects: int, held: int) -> None:
         metrics.grown(metric, count, part=shard)
 
 
+def put_off() -> None:
+    """Not all that is open could be told of."""
+    metrics.add(metrics.PUT_OFF, 1)
+
+
 def handed_over(batcher: Batcher) -> None:
     """Rows are on their way to the sink."""
     if not _handed_over:

@@ -185,6 +185,12 @@ UNACKNOWLEDGED_AGE: Final = _age(
     "how long the oldest row has waited for the sink to acknowledge it",
     "beyond a few epochs the sink does not take rows: nothing is lost, and nothing is seen",
 )  # fmt: skip
+PUT_OFF: Final = _counter(
+    "open_rows_put_off_total", "", "turns",
+    "times that a shard had more to tell of open sessions and objects than fits in a second; the rest is told "
+    "in the next",
+    "rows of what is still open are older than a second, all others are not: more --shards tell more at once",
+)  # fmt: skip
 FORGOTTEN: Final = _gauge(
     "limit_hits", "limit", "entries",
     "what was forgotten early because a limit was hit, since the deployment began",

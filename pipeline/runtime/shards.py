@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,11 @@ from pipeline.runtime.steps import snapshot, step
 TELL_EVERY = timedelta(seconds=1)
 """How old a row about an open session may be: in a replay a session changes many times a second, and each row
 that is left out costs neither the sink nor the database anything.
+"""
+TELL_BLOCKS_MAX: Final = 2
+"""Blocks of 2,048 rows that a shard tells at once of open sessions, and of the objects of each journey. Where
+more change, rows of what has happened go first, and those of how it stands are older: with 8 shards 33,000
+sessions a second are told of, a third of what one core can start.
 """
 
 
@@ -164,17 +170,21 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
 
     def on_notify(self) -> tuple[Iterable[Fact | Tracked], bool]:
         self._tell_at = None
-        return self._told(stale=False), StatefulBatchLogic.RETAIN
+        told = self._told(stale=False, blocks_max=TELL_BLOCKS_MAX)
+        if not self._track.all_told:
+            meters.put_off()
+            self._tell_at = datetime.now(UTC) + TELL_EVERY
+        return told, StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[Iterable[Fact | Tracked], bool]:
         """A stop, or the end of what there is: sessions that are open are told as they stand."""
         return self._told(stale=True), StatefulBatchLogic.RETAIN
 
-    def _told(self, *, stale: bool) -> list[Fact | Tracked]:
+    def _told(self, *, stale: bool, blocks_max: int | None = None) -> list[Fact | Tracked]:
         with step("track"):
             return [
                 Fact(table, rows)
-                for told in self._track.tell(stale=stale)
+                for told in self._track.tell(stale=stale, blocks_max=blocks_max)
                 for table, rows in self._tables.rows(told, self._track.state.words)
             ]
 

@@ -97,6 +97,7 @@ class Track:
         self.watermarks = np.full(lanes, np.iinfo(np.int64).min, np.int64)
         self.copies = 0
         self.sessions_forgotten = 0
+        self._told_to = 0  # the word of `untold` with which `tell` goes on
 
     def forgotten(self) -> dict[str, int]:
         """How much was forgotten early, by the name of the limit (schemas.limits)."""
@@ -139,21 +140,28 @@ class Track:
             self.repeats = self.repeats[self.repeats["at"] >= watermarks.min()]
         self.state.tidy()
 
-    def tell(self, *, stale: bool = False) -> Iterable[Emitted | Spoken]:
-        """The open sessions that have changed since a row told of them: by a start, a transition or a timer;
-        with `stale` also those that have only had more events.
+    def tell(self, *, stale: bool = False, blocks_max: int | None = None) -> Iterable[Emitted | Spoken]:
+        """The open sessions and objects that have changed since a row told of them: by a start, a transition
+        or a timer; with `stale` also the sessions that have only had more events.
 
-        A session that is closed is told at once. How often the others are is the caller's choice, as long as
-        the stale ones are told in the end.
+        What is closed is told at once. How often the others are is the caller's choice, as long as the stale
+        ones are told in the end. With `blocks_max` at most so many blocks of EXPIRE_ROWS of each are told, and
+        the next call goes on behind them: `all_told` says whether that is so.
         """
         nothing = self._no_events()
-        word = 0
-        while word >= 0:
+        word, blocks = 0 if blocks_max is None else self._told_to, 0
+        while word >= 0 and blocks != blocks_max:
             out = _out(kernel.EXPIRE_ROWS, 0, self.state.journeys)
-            word = kernel.tell(self.state.slots, out, word, stale)
+            word, blocks = kernel.tell(self.state.slots, out, word, stale), blocks + 1
             yield from self._emit(out, nothing)
+        self._told_to = max(word, 0)
         for objects in self.objects:
-            yield from objects.tell()
+            yield from objects.tell(blocks_max)
+
+    @property
+    def all_told(self) -> bool:
+        """Whether the last `tell` came to the end of what is open."""
+        return not (self._told_to or any(objects.told_to for objects in self.objects))
 
     def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
         """All events that are due as one batch in the shard's words, and its rows by visitor."""

@@ -84,6 +84,7 @@ class Objects:
         self.kept = _empty()
         self._told = _told()
         self._taken: Taken | None = None
+        self.told_to = 0  # the place with which `tell` goes on
 
     @property
     def open(self) -> int:
@@ -148,14 +149,17 @@ class Objects:
             first = kernel.forget_all(self.kept, told, places, first, at)
             yield self._spoken(told, None)
 
-    def tell(self) -> Iterator[Spoken]:
-        """The open objects that have changed since a row told of them."""
-        first = 0
-        while first >= 0:
+    def tell(self, blocks_max: int | None = None) -> Iterator[Spoken]:
+        """The open objects that have changed since a row told of them; of many only so many blocks, and with
+        the next call those behind.
+        """
+        first, blocks = 0 if blocks_max is None else self.told_to, 0
+        while first >= 0 and blocks != blocks_max:
             told = self._room()
-            first = kernel.tell_open(self.kept, told, first)
+            first, blocks = kernel.tell_open(self.kept, told, first), blocks + 1
             if told.sizes.any():
                 yield self._spoken(told, None)
+        self.told_to = max(first, 0)
 
     def _timings(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         abandon = np.zeros((len(self._sites), len(KINDS) + 1), np.int64)
