@@ -1,6 +1,6 @@
 """The whole way of an event, in order. Each step has the word that docs, metrics and tests use.
 
-    read · decode · admit → enrich → route → orders → track → follow → count → write
+    read · decode · admit → enrich → route → orders → track → follow → count → detect → write
 
 The first three share one state per source partition and run inside the input (`runtime/intake.py`). With
 `--store-events` the events are rows as well, after `enrich` and beside the way.
@@ -16,7 +16,10 @@ import bytewax.operators as op
 import numpy as np
 from bytewax.dataflow import Dataflow
 
+from pipeline.core.count.cohorts import Moves
 from pipeline.core.count.count import Count
+from pipeline.core.detect import Detector
+from pipeline.core.detect.gather import Gather, Settled
 from pipeline.core.enrich.enrich import Enrich
 from pipeline.core.events import Events
 from pipeline.core.facts.tables import Tables
@@ -29,7 +32,7 @@ from pipeline.runtime.intake import Arrived, Intake
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked
 from pipeline.runtime.output import Output
 from pipeline.runtime.placing import shard_key
-from pipeline.runtime.shards import CountLogic, FollowLogic, OrdersLogic, TrackLogic
+from pipeline.runtime.shards import CountLogic, DetectLogic, FollowLogic, OrdersLogic, TrackLogic
 from pipeline.runtime.steps import step
 
 __all__ = ["Dataflow", "Parts", "build"]
@@ -49,6 +52,9 @@ class Parts:
     orders: Callable[[], Orders] | None  # None: no event is an order, and no journey has objects
     follow: Callable[[], Follow] | None  # None: no journey has objects, and nothing is to be followed
     count: Callable[[int], Count]
+    moves: Moves
+    gather: Callable[[], Gather]
+    detector: Callable[[], Detector]
     output: Output
     stored: StoredEvents | None  # None: events are not kept
     segments: Path | None = None  # where large states are logged; None: every snapshot holds them whole
@@ -108,7 +114,7 @@ def build(parts: Parts) -> Dataflow:
         "track",
         shards,
         lambda state: TrackLogic(
-            parts.track(), parts.tables, parts.time, orders is not None, state, parts.segments
+            parts.track(), parts.tables, parts.time, parts.moves, orders is not None, state, parts.segments
         ),
     )
     happened = op.filter("happened", tracked, lambda item: isinstance(item[1], Tracked))
@@ -119,9 +125,16 @@ def build(parts: Parts) -> Dataflow:
         )
         counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
+    settled = op.filter_map(
+        "settled", counts, lambda item: ("detect", item[1]) if isinstance(item[1], Settled) else None
+    )
+    alerts = op.stateful_batch(
+        "detect", settled, lambda state: DetectLogic(parts.gather(), parts.detector(), state)
+    )
+    minutes = op.filter("minutes", counts, lambda item: isinstance(item[1], Fact))
     facts = op.filter("facts", tracked, lambda item: isinstance(item[1], Fact))
     others = op.flat_map("set_aside", arrived, set_aside)
-    rows = [facts, counts, others]
+    rows = [facts, minutes, alerts, others]
     if follow is not None:
         rows.append(op.filter("outcomes", followed, lambda item: isinstance(item[1], Fact)))
     if orders is not None:

@@ -12,9 +12,12 @@ from typing import Final, TypeVar
 
 from pipeline.core.admit.admit import Admission, Admit, Partition
 from pipeline.core.admit.unknown import names_asked_for
+from pipeline.core.count.cohorts import Moves
 from pipeline.core.count.count import Count
 from pipeline.core.decode.aside import AsideDecoder
 from pipeline.core.decode.decoder import TimeBounds
+from pipeline.core.detect import Detector
+from pipeline.core.detect.gather import Gather
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow
@@ -203,6 +206,9 @@ def parts(plan: Plan) -> Parts:
         orders=Orders if plan.waits_for_orders else None,
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
+        moves=Moves(journeys, [plan.active[one.name] == one.version for one in journeys]),
+        gather=partial(Gather, journeys, settings.shards),
+        detector=Detector,
         output=Output(
             _sink(settings),
             plan.deployment,

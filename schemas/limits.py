@@ -43,6 +43,11 @@ LIMITS: Final[dict[str, Limit]] = {
         "carts, checkouts and payments forgotten while they were open: nobody will know what became of them",
         "run with more --shards, or shorten abandon_after in the journey",
     ),
+    "segments": Limit(
+        "deployment",
+        "times that a segment beyond 500 of a step was left out of a minute: no alert of its own looks at it",
+        "channels, countries, devices or sites with very many values: let the mapping group them",
+    ),
     "abandoned": Limit(
         "shard",
         "abandoned objects that expired early: a later order does not recover them",

@@ -334,6 +334,35 @@ INCIDENTS: Final = _schema(
 )
 """What happened to a source that its records do not tell. The row written last holds."""
 
+ALERTS: Final = _schema(
+    ("alert_id", ID128),
+    ("version", pa.uint32()),  # how often it has been told of
+    ("journey", WORD),
+    ("journey_version", pa.uint16()),
+    ("rule", WORD),  # drop silence
+    ("rank", pa.uint8()),
+    ("stage", WORD),
+    ("scope", pa.string()),  # 'device=mobile'; '': everybody
+    ("site", WORD),  # where the scope is one of a site; '': all
+    ("state", WORD),  # firing resolved
+    ("time", SECOND),  # when it started
+    ("detected_at", SECOND),
+    ("resolved_at", SECOND),  # epoch 0: not yet
+    _fields("", ("observed", "expected", "low", "high"), pa.float64()),
+    ("entrants", pa.uint64()),
+    _fields("", ("lost_orders", "lost_orders_low", "lost_orders_high"), pa.float64()),
+    _fields("", ("lost_value_e4", "lost_value_low_e4", "lost_value_high_e4"), pa.int64()),
+    ("cause", pa.string()),  # the smallest scope that explains it
+    ("mix", pa.float64()),
+    ("mix_dimension", WORD),
+    ("unaffected", pa.list_(pa.field("item", pa.string(), nullable=False))),
+    ("verdict", WORD),  # shop tracking unsure
+    ("severity", WORD),  # info warning critical
+    ("smallest_drop", pa.float64()),
+    ("reason", pa.string()),
+)
+"""A change of an episode of alerts; final when it appears. The highest version is how it stands."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "sessions": SESSIONS,
     "transitions": TRANSITIONS,
@@ -353,6 +382,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "order_changes": ORDER_CHANGES,
     "limits": LIMITS,
     "incidents": INCIDENTS,
+    "alerts": ALERTS,
 }
 
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -384,4 +414,5 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "order_changes": ("site", "order_id", "change_id", "at", "partition", "position"),
     "limits": ("limit", "place", "meaning", "remedy"),
     "incidents": ("kind", "source", "partition", "first"),
+    "alerts": ("alert_id", "version"),
 }

@@ -78,6 +78,7 @@ class Tracked:
 
     shard: int
     increments: list[Increments]
+    cohorts: list[Increments]
     abandoned: list[Abandoned]
     bought: list[Bought]
     watermark: int
@@ -89,6 +90,7 @@ class Counted:
 
     shard: int
     increments: list[Increments]
+    cohorts: list[Increments]
     watermark: int
 
 

@@ -187,8 +187,7 @@ UNACKNOWLEDGED_AGE: Final = _age(
 )  # fmt: skip
 PUT_OFF: Final = _counter(
     "open_rows_put_off_total", "", "turns",
-    "times that a shard had more to tell of open sessions and objects than fits in a second; the rest is told "
-    "in the next",
+    "times that a shard had more to tell of open sessions and objects than fits in a second",
     "rows of what is still open are older than a second, all others are not: more --shards tell more at once",
 )  # fmt: skip
 FORGOTTEN: Final = _gauge(

@@ -42,7 +42,7 @@ class Output(FixedPartitionedSink[Fact, None]):
         return [f"{part:03d}" for part in range(self.parts)]
 
     def part_fn(self, item_key: str) -> int:
-        return shard_of(item_key)
+        return shard_of(item_key) if item_key[:1].isdigit() else 0  # or of a step that is one for all
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> OutputPartition:
         _keep_thread_state()

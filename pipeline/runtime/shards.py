@@ -12,16 +12,21 @@ import pyarrow as pa
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
+from pipeline.core.count.cohorts import Cohorts, Moves
 from pipeline.core.count.count import Count
 from pipeline.core.count.tallies import Increments
 from pipeline.core.decode.columns import NO_TIME
+from pipeline.core.detect import Detector
+from pipeline.core.detect.gather import ENDED, Gather, Settled
+from pipeline.core.detect.rows import rows
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
 from pipeline.core.limits import Hits
 from pipeline.core.orders.orders import Orders
+from pipeline.core.seen import MINUTE_MS
 from pipeline.core.snapshot import pack, unpack
 from pipeline.core.track.objects.objects import Spoken
-from pipeline.core.track.track import Emitted, Track
+from pipeline.core.track.track import ALL_TIME, Emitted, Track
 from pipeline.runtime import aside, meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
 from pipeline.runtime.kept import Kept
@@ -93,11 +98,13 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         track: Track,
         tables: Tables,
         time: Time,
+        moves: Moves,
         waits: bool,
         resume_state: bytes | None,
         segments: Path | None = None,
     ) -> None:
         self._track = track
+        self._moves = moves
         self._kept = Kept("track", segments)
         self._tables = tables
         self._time = time
@@ -129,7 +136,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             pieces += [value.piece] if value.piece is not None else []
         lanes = self._lanes()
         out: list[Fact | Tracked] = []
-        tracked = Tracked(self._shard, [], [], [], self._time.least(lanes, self._shard))
+        tracked = Tracked(self._shard, [], [], [], [], self._time.least(lanes, self._shard))
         with step("track"), aside.suspected(self._track, pieces, lanes):
             for told in self._track.apply(pieces, lanes, repeats):
                 with step("facts"):
@@ -161,7 +168,10 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             ranks = self._tables.objects.ranks(told.journey)
             abandoned = abandoned_of(told, ranks, known)
             tracked.abandoned.extend([abandoned] if abandoned else [])
-        elif len(told.intents):
+            return
+        if len(told.transitions):
+            tracked.cohorts.append(self._moves.count(told))
+        if len(told.intents):
             bought = bought_of(told)
             tracked.bought.extend([bought] if bought else [])
 
@@ -215,7 +225,8 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
             with step("follow"):
                 rows, more = self._follow.apply(tracked.abandoned, tracked.bought, tracked.watermark)
             out += [Fact("outcomes", outcomes) for outcomes in rows]
-            out.append(Counted(tracked.shard, [*tracked.increments, *more], tracked.watermark))
+            increments = [*tracked.increments, *more]
+            out.append(Counted(tracked.shard, increments, tracked.cohorts, tracked.watermark))
             self._forgotten = self._forgotten or Hits("abandoned", tracked.shard)
             out += _limits(self._forgotten, self._follow.evicted)
         return out, StatefulBatchLogic.RETAIN
@@ -225,21 +236,59 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
         return self._kept.dump(self._follow, f"follow-{self._shard}", {"shard": self._shard})
 
 
-class CountLogic(StatefulBatchLogic["Counted | Tracked", Fact, bytes]):
-    """The step `count` of one shard."""
+class CountLogic(StatefulBatchLogic["Counted | Tracked", "Fact | Settled", bytes]):
+    """The step `count` of one shard: its minutes, and its cohorts."""
 
     def __init__(self, count: Count, resume_state: bytes | None) -> None:
         self._count = count
+        self._cohorts = Cohorts()
+        self._passed = -1  # minute that the step after this one knows has passed
         if resume_state is not None:
-            self._count.load(unpack("count", resume_state))
+            state = unpack("count", resume_state)
+            self._count.load(state["count"])
+            self._cohorts.load(state["cohorts"])
+            self._passed = state["passed"]
 
-    def on_batch(self, values: list[Counted | Tracked]) -> tuple[Iterable[Fact], bool]:
+    def on_batch(self, values: list[Counted | Tracked]) -> tuple[Iterable[Fact | Settled], bool]:
         self._count.shard = values[0].shard
+        watermark = max(counted.watermark for counted in values)
         with step("count"):
             increments = [increment for counted in values for increment in counted.increments]
-            rows = self._count.apply(increments, max(counted.watermark for counted in values))
-        return ([Fact("funnel_minute", rows)] if rows is not None else []), StatefulBatchLogic.RETAIN
+            rows = self._count.apply(increments, watermark)
+            moves = [increment for counted in values for increment in counted.cohorts]
+            settled = self._cohorts.apply(moves, watermark)
+        out: list[Fact | Settled] = [Fact("funnel_minute", rows)] if rows is not None else []
+        passed = ENDED if watermark >= ALL_TIME else watermark // MINUTE_MS - 1
+        if passed > self._passed:
+            self._passed = passed
+            out.append(Settled(self._count.shard, settled, self._cohorts.tallies.words.known, passed))
+        return out, StatefulBatchLogic.RETAIN
 
     @snapshot("count")
     def snapshot(self) -> bytes:
-        return pack("count", self._count.dump())
+        state = {"count": self._count.dump(), "cohorts": self._cohorts.dump(), "passed": self._passed}
+        return pack("count", state)
+
+
+class DetectLogic(StatefulBatchLogic[Settled, Fact, bytes]):
+    """The step `detect`: one for all, because a spike is looked for in what all shards counted."""
+
+    def __init__(self, gather: Gather, detector: Detector, resume_state: bytes | None) -> None:
+        self._gather, self._detector = gather, detector
+        self._left_out = Hits("segments", 0)
+        if resume_state is not None:
+            state = unpack("detect", resume_state)
+            self._gather.load(state["gather"])
+            self._detector.load(state["detector"])
+
+    def on_batch(self, values: list[Settled]) -> tuple[Iterable[Fact], bool]:
+        with step("detect"):
+            minutes = self._gather.apply(values)
+            changed = [episode for minute in minutes for episode in self._detector.apply(minute)]
+        out = [Fact("alerts", rows(changed))] if changed else []
+        out += _limits(self._left_out, self._gather.left_out + self._detector.refused)
+        return out, StatefulBatchLogic.RETAIN
+
+    @snapshot("detect")
+    def snapshot(self) -> bytes:
+        return pack("detect", {"gather": self._gather.dump(), "detector": self._detector.dump()})

@@ -50,14 +50,13 @@ def test_who_is_left_over_comes_next() -> None:
     core = opened()
     sessions: Counter[int] = Counter()
     objects: Counter[int] = Counter()
-    for turn in count(1):
+    for _ in count():
         some, others = told_once(core, 1)
         assert len(some) <= EXPIRE_ROWS
         sessions.update(some)
         objects.update(others)
         if core.tracks[0].all_told:
             break
-    assert turn > 2
     assert len(sessions) == len(objects) == VISITORS
     assert {*sessions.values(), *objects.values()} == {1}
     assert told_once(core, 1) == ([], [])

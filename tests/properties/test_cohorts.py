@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import given
 
-from pipeline.core.count.cohorts import NOW, Cohorts
+from pipeline.core.count.cohorts import NOW, Cohorts, Moves
 from pipeline.core.count.tallies import Increments
 from pipeline.core.detect.gather import ENDED, Gather, Settled
 from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute
@@ -50,7 +50,8 @@ class CohortCore(Core):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.cohorts = [Cohorts(self.journeys) for _ in range(self.way.shards)]
+        self.moves = Moves(self.journeys, [True] * len(self.journeys))
+        self.cohorts = [Cohorts() for _ in range(self.way.shards)]
         self.gather = Gather(self.journeys, self.way.shards, SEGMENTS_MAX)
         self.heard = Heard()
 
@@ -60,7 +61,7 @@ class CohortCore(Core):
         def counted() -> Iterable[Emitted | Spoken]:
             for one in kept:
                 if isinstance(one, Emitted) and len(one.transitions):
-                    increments.append(_own(cohorts.count(one)))
+                    increments.append(_own(self.moves.count(one)))
                 yield one
 
         super().write(shard, counted(), watermark)
@@ -196,7 +197,10 @@ def check(world: World) -> None:
     wanted = expected(rows_of(core).transitions, journeys)
     assert told_by(core) == wanted
     told = scopes(wanted, journeys)
-    assert core.heard.minutes[: len(told)] == told
-    after = core.heard.minutes[len(told) :]  # time may pass beyond the last cohort: minutes of nothing
+    heard = core.heard.minutes  # up to the minute in which somebody came last, or as far as time came before
+    assert heard[: len(told)] == told[: len(heard)]
+    come = [at for what, at, *_, horizon in wanted if what in ("entered", "skipped") and horizon == NOW]
+    assert not come or heard[-1][0] >= max(come)
+    after = heard[len(told) :]  # time may pass beyond the last cohort: minutes of nothing
     begin = told[-1][0] + 1 if told else 0
     assert after == [[at, []] for at in range(begin, begin + len(after))]

@@ -88,3 +88,8 @@ def test_a_place_that_refuses_is_not_waited_for() -> None:
     with pytest.raises(SinkRefused):
         output(errors, 60).build_part("out", "000", None)
     assert len(errors) == 1
+
+
+def test_steps_that_are_one_for_all_have_a_writer_too() -> None:
+    output = Output(lambda _: MemorySink(), OURS, parts=3, retry_seconds=1.0)
+    assert [output.part_fn(key) for key in ("orders", "detect", "7.12", "0.3")] == [0, 0, 7, 0]

@@ -170,6 +170,45 @@ def order_change(number: int = 1, **columns: Any) -> dict[str, Any]:
     return row | columns
 
 
+def alert(version: int = 1, **columns: Any) -> dict[str, Any]:
+    """A drop of mobile visitors, as it was told the first time."""
+    row: dict[str, Any] = {
+        "alert_id": bytes(range(16)),
+        "version": version,
+        "journey": "shop",
+        "journey_version": 1,
+        "rule": "drop",
+        "rank": 2,
+        "stage": "cart",
+        "scope": "",
+        "site": "",
+        "state": "firing",
+        "time": at("2024-05-01T10:00:00"),
+        "detected_at": at("2024-05-01T10:04:00"),
+        "resolved_at": at("1970-01-01T00:00:00"),
+        "observed": 0.25,
+        "expected": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "entrants": 100,
+        "lost_orders": 12.5,
+        "lost_orders_low": 10.0,
+        "lost_orders_high": 15.0,
+        "lost_value_e4": 6_250_000,
+        "lost_value_low_e4": 5_000_000,
+        "lost_value_high_e4": 7_500_000,
+        "cause": "device=mobile",
+        "mix": 0.0,
+        "mix_dimension": "",
+        "unaffected": ["device=desktop"],
+        "verdict": "shop",
+        "severity": "critical",
+        "smallest_drop": 0.1,
+        "reason": "25.0% go on instead of 50.0%",
+    }
+    return row | columns
+
+
 SAMPLES: dict[str, dict[str, Any]] = {
     "sessions": session(),
     "transitions": transition(),
@@ -206,4 +245,5 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "meaning": "m",
         "remedy": "r",
     },
+    "alerts": alert(),
 }

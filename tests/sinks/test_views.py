@@ -15,6 +15,7 @@ from tests.sinks.places import OURS
 from tests.sinks.rows import (
     EPOCH,
     SAMPLES,
+    alert,
     at,
     batch,
     conserved,
@@ -61,6 +62,12 @@ CONTRACT = {
     "unknown_events": "source, partition, event, events",
     "limits": "limit, place, hits, meaning, remedy",
     "incidents": "kind, source, partition, first, until, records, found_at, meaning, remedy",
+    **dict.fromkeys(
+        ("alerts", "alert_changes"),
+        "alert_id, site, journey, journey_version, rule, stage, scope, state, started_at, detected_at, "
+        "resolved_at, observed, expected, low, high, entrants, lost_orders, lost_orders_low, "
+        "lost_orders_high, lost_value, lost_value_low, lost_value_high, cause, verdict, severity",
+    ),
     "split_visitors": "site, visitor_id, partitions, sessions, first_at, last_at",
     "active_versions": "journey, version",
     "stages": "journey, journey_version, rank, stage, is_optional, is_conversion, has_objects",
@@ -175,6 +182,7 @@ def _fill(sink: ClickHouseSink) -> None:
         "objects": [[thing(9)]],
         "limits": [[SAMPLES["limits"]]],
         "incidents": [[SAMPLES["incidents"]]],
+        "alerts": [[alert()], [alert(2, state="resolved", resolved_at=at("2024-05-01T11:00:00"))]],
         "active_versions": [[{"journey": "shop", "version": 1}]],
         "stages": [[SAMPLES["stages"]]],
         "unknown_events": [[{"source": "clicks", "partition": 0, "event": "scroll", "events": 3}]],

@@ -52,24 +52,32 @@ _HORIZONS: Final = np.array(HORIZONS_MINUTES, np.int64)
 _LAST: Final = HORIZONS_MINUTES[-1]
 
 
-class Cohorts:
-    """One shard's cohorts that are not settled for every horizon yet."""
+class Moves:
+    """What transitions mean to cohorts. `watched` says which of the journeys count: the active versions."""
 
-    def __init__(self, journeys: Sequence[Journey]) -> None:
+    def __init__(self, journeys: Sequence[Journey], watched: Sequence[bool]) -> None:
+        self._watched = np.array(watched, np.bool_)
         self._needed = np.zeros((len(journeys), 17), np.bool_)  # stages that are passed by, not left out
         for j, journey in enumerate(journeys):
             for stage in journey.stages:
                 self._needed[j, stage.rank] = not stage.optional
+
+    def count(self, emitted: Emitted) -> Increments:
+        """What those of one call of `track` add."""
+        moved, state, rows = emitted.transitions, emitted.state, emitted.events.rows()
+        out = np.empty(_measure(moved), COUNT_OUT)
+        contexts, watched = state.slots.contexts, self._watched
+        used = _spread(moved, rows.at, rows.value_e4, contexts, watched, self._needed, _HORIZONS, out)
+        return Increments(out[:used], state.words.known)
+
+
+class Cohorts:
+    """One shard's cohorts that are not settled for every horizon yet."""
+
+    def __init__(self) -> None:
         self.tallies = Tallies(COLUMNS)
         self.told = -1
         """The last minute that was told of; -1: none."""
-
-    def count(self, emitted: Emitted) -> Increments:
-        """What the transitions of one call of `track` mean to cohorts."""
-        moved, state, rows = emitted.transitions, emitted.state, emitted.events.rows()
-        out = np.empty(_measure(moved), COUNT_OUT)
-        used = _spread(moved, rows.at, rows.value_e4, state.slots.contexts, self._needed, _HORIZONS, out)
-        return Increments(out[:used], state.words.known)
 
     def apply(self, increments: Sequence[Increments], watermark: int) -> NDArray[np.void]:
         """Adds `increments`; returns COHORT rows of the minutes that `watermark` (ms) has passed since the
@@ -113,14 +121,17 @@ def _measure(moved):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _spread(moved, event_at, value_e4, contexts, needed, horizons, out):  # type: ignore[no-untyped-def]
+def _spread(moved, event_at, value_e4, contexts, watched, needed, horizons, out):  # type: ignore[no-untyped-def]
     """COUNT_OUT rows of transitions, with the country in the place of the currency; returns how many."""
     moved, event_at, value_e4 = borrowed(moved), borrowed(event_at), borrowed(value_e4)
-    contexts, needed, horizons, out = borrowed(contexts), borrowed(needed), borrowed(horizons), borrowed(out)
+    contexts, watched, needed = borrowed(contexts), borrowed(watched), borrowed(needed)
+    horizons, out = borrowed(horizons), borrowed(out)
     used = 0
     for r in range(moved.shape[0]):
         one = moved[r]
         at, j = event_at[one.row], one.journey
+        if not watched[j]:
+            continue
         row = _row(out, used, contexts, one.context, at, j, one.to_rank, ENTERED)
         row.value_e4 = value_e4[one.row]
         used += 1

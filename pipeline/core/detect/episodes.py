@@ -43,12 +43,14 @@ class Episode:
     lost: float  # who did not go on and was expected to, so far
     lost_low: float
     lost_high: float
+    order_rate: float  # orders for each of these, the slower ones who are not among them included
     lost_value_e4: int
     lost_value_low_e4: int
     lost_value_high_e4: int
     severity: str  # info, warning, critical
     smallest: float  # the least relative drop that this rule can see here within 30 min
     mix: float = 0.0  # the share of the loss that comes from other people, not from another rate
+    mix_dimension: str = ""  # by which they are others
     unaffected: tuple[Scope, ...] = ()  # large segments in which it is not
     reason: str = ""
     changes: int = 1  # how often it has been told of: a version

@@ -50,6 +50,15 @@ class Settled:
     known: list[str]  # the words of its codes
     passed: int
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Sent to another process they take only their own words along."""
+        rows = self.rows.copy()
+        codes = np.column_stack([rows[name] for name in DIMENSIONS])
+        used, local = np.unique(codes, return_inverse=True)
+        for k, name in enumerate(DIMENSIONS):
+            rows[name] = local.reshape(codes.shape)[:, k]
+        return Settled, (self.shard, rows, [self.known[code] for code in used.tolist()], self.passed)
+
 
 class Gather:
     """Collects what `shards` shards tell until all have passed a minute."""
@@ -70,14 +79,16 @@ class Gather:
 
     def apply(self, parts: Sequence[Settled]) -> list[Minute]:
         """Takes what shards tell; returns the minutes that all have passed now, with those in which nothing
-        was: silence is news. Before the first cohort there is nothing to be silent.
+        was: silence is news. Before the first cohort there is nothing to be silent, and at the end of all the
+        last minute is that in which somebody came last.
         """
         for part in parts:
             self._passed[part.shard] = part.passed
         self._rows = np.concatenate([self._rows, *(self._translated(part) for part in parts)])
         until = int(self._passed.min())
-        if until == ENDED:
-            until = int(self._rows["minute"].max()) if len(self._rows) else self.told
+        if until == ENDED:  # what is behind the last record is not known: it is no silence
+            seen = self._rows["minute"][self._rows["horizon"] == NOW]
+            until = int(seen.max()) if len(seen) else self.told
         due = self._rows["minute"] <= until
         if until <= self.told or (self.told < 0 and not due.any()):
             return []

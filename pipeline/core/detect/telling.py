@@ -27,19 +27,18 @@ class Teller:
     def episode(self, episode: Open, at: int) -> Episode:
         if episode.rule == SILENCE:
             return self._silence(episode, at)
-        record, settings = self._state.rows[episode.row], self._settings
+        settings = self._settings
         scopes, phi = self._state.scopes, float(self._state.steps["phi"][episode.step])
         n, k, expected = episode.settled, episode.went_on, episode.expected
         why = self.explain(episode, at)
         lost, low, high = figures.lost(n, k, expected, phi, settings.margin)
         rate = expected / n if n else self.rate(episode.row)
         band = figures.band(int(n), rate, phi)
-        value = _value_of_one(record)
         scope = scopes[episode.row]
         cause = why.cause or (scope if scope.segment else None)
         judged = self._judge_drop(episode, at, lost)
         return self._made(
-            episode, at, cause, judged, (k / n if n else 0.0, rate, *band), (lost, low, high), value, why
+            episode, at, cause, judged, (k / n if n else 0.0, rate, *band), (lost, low, high), why
         )
 
     def _silence(self, episode: Open, at: int) -> Episode:
@@ -55,10 +54,7 @@ class Teller:
         scope = self._state.scopes[episode.row]
         judged = self._judge_silence(episode, at, missing * rate)
         shown = (episode.settled / minutes, expected, *band)
-        return self._made(
-            episode, at, scope if scope.segment else None, judged, shown, lost, _value_of_one(record),
-            Explanation(),
-        )  # fmt: skip
+        return self._made(episode, at, scope if scope.segment else None, judged, shown, lost, Explanation())
 
     def _made(
         self,
@@ -68,11 +64,11 @@ class Teller:
         judged: str,
         shown: tuple[float, ...],
         lost: tuple[float, ...],
-        value: float,
         why: Explanation,
     ) -> Episode:
         observed, expected, low, high = shown
-        money = [round(goers * value) for goers in lost]
+        order_rate, value_e4 = self._orders(episode.row)
+        money = [round(goers * order_rate * value_e4) for goers in lost]
         return Episode(
             id=episode.id,
             rule=episode.rule,
@@ -91,12 +87,14 @@ class Teller:
             lost=lost[0],
             lost_low=lost[1],
             lost_high=lost[2],
+            order_rate=order_rate,
             lost_value_e4=money[0],
             lost_value_low_e4=money[1],
             lost_value_high_e4=money[2],
             severity=self._severity(episode, at, money[0], 1.0 - observed / expected if expected else 0.0),
             smallest=episode.smallest,
             mix=why.mix,
+            mix_dimension=why.mix_dimension,
             unaffected=why.unaffected,
             reason=_reason(episode.rule, observed, expected, why),
             changes=episode.changes,
@@ -111,6 +109,32 @@ class Teller:
                 return "critical"
             return "warning" if an_hour >= self._settings.warning_value_e4_per_hour else "info"
         return "critical" if drop >= 0.5 else "warning"
+
+    def _orders(self, row: int) -> tuple[float, float]:
+        """Orders for each who goes on from here within the horizon, and what an order is worth, in 1/10,000;
+        where the last step tells no value, what is at stake here.
+        """
+        scopes, whole = self._state.scopes, self._state.steps["whole"].tolist()
+        later = sorted(
+            (one for one in whole if self.same_journey(one, row) and scopes[one].rank > scopes[row].rank),
+            key=lambda one: scopes[one].rank,
+        )
+        known = [self._in_the_end(one) for one in later[:-1] if self._state.rows["base"][one] > 0]
+        at_the_end = _value_of_one(self._state.rows[later[-1]]) if later else 0.0
+        return self._slower(row) * math.prod(known), at_the_end or _value_of_one(self._state.rows[row])
+
+    def _in_the_end(self, row: int) -> float:
+        """The share of those in a whole step who go on, within an hour instead of the step's horizon."""
+        return min(RATE_MOST, self.rate(row) * self._slower(row))
+
+    def _slower(self, row: int) -> float:
+        """How many go on within an hour for each who does within the horizon, from when that was learnt."""
+        record = self._state.steps[self._state.rows["step"][row]]
+        settled, went_on = record["warm"]
+        at = record["horizon"]
+        if at < 0 or not went_on[at] or not settled[-1]:
+            return 1.0
+        return max(1.0, float(went_on[-1] / settled[-1] * settled[at] / went_on[at]))
 
     def window(self, episode: Open, at: int) -> NDArray[np.int64]:
         """The ring's places of the episode's entries, as far back as the ring goes."""

@@ -145,8 +145,8 @@ class Track:
         or a timer; with `stale` also the sessions that have only had more events.
 
         What is closed is told at once. How often the others are is the caller's choice, as long as the stale
-        ones are told in the end. With `blocks_max` at most so many blocks of EXPIRE_ROWS of each are told, and
-        the next call goes on behind them: `all_told` says whether that is so.
+        ones are told in the end. With `blocks_max` at most so many blocks of EXPIRE_ROWS of each are told,
+        and the next call goes on behind them: `all_told` says whether that is so.
         """
         nothing = self._no_events()
         word, blocks = 0 if blocks_max is None else self._told_to, 0
