@@ -12,16 +12,19 @@ from typing import Final
 import numpy as np
 
 from pipeline.core.admit.admit import Admission, Admit, Partition
+from pipeline.core.count.cohorts import Cohorts, Moves
 from pipeline.core.count.count import Count
 from pipeline.core.count.tallies import Increments
 from pipeline.core.decode.decoder import Decoder, TimeBounds
+from pipeline.core.detect import Detector
+from pipeline.core.detect.gather import ENDED, Gather, Settled
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.events import Events
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow, abandoned_of, bought_of
 from pipeline.core.orders.orders import Orders, claims
 from pipeline.core.route import route
-from pipeline.core.seen import Seen
+from pipeline.core.seen import MINUTE_MS, Seen
 from pipeline.core.stored import STORED_FIELDS
 from pipeline.core.track.layout import Limits
 from pipeline.core.track.objects.objects import Objects, Spoken
@@ -80,9 +83,11 @@ class _Rest:
     def __init__(self, journeys: Sequence[Journey], track: Track) -> None:
         self.track = track
         self.tables, self.follow, self.count = Tables(journeys), Follow(journeys), Count(journeys, 0)
+        self.moves, self.cohorts = Moves(journeys, [True] * len(journeys)), Cohorts()
+        self.gather, self.detector = Gather(journeys, 1), Detector()
 
     def apply(self, told: Iterable[Emitted | Spoken], watermark: int) -> None:
-        abandoned, bought, increments = [], [], []
+        abandoned, bought, increments, cohorts = [], [], [], []
         known = self.track.state.words.known
         for one in told:
             list(self.tables.rows(one, self.track.state.words))
@@ -91,9 +96,15 @@ class _Rest:
                 abandoned.append(abandoned_of(one, self.tables.objects.ranks(one.journey), known))
             else:
                 bought.append(bought_of(one))
+                cohorts.append(self.moves.count(one))
         _, more = self.follow.apply([a for a in abandoned if a], [b for b in bought if b], watermark)
         self.count.apply([*increments, *more], watermark)
+        passed = ENDED if watermark >= ALL_TIME else watermark // MINUTE_MS - 1
+        settled = Settled(0, self.cohorts.apply(cohorts, watermark), self.cohorts.tallies.words.known, passed)
+        for minute in self.gather.apply([settled]):
+            self.detector.apply(minute)
 
     def reload(self) -> None:
         self.follow.load(self.follow.dump())
         self.count.load(self.count.dump())
+        self.cohorts.load(self.cohorts.dump())

@@ -85,12 +85,8 @@ def test_a_spike_is_one_alert_with_its_cause_and_its_end(quiet: Place) -> None:
     found = ask(quiet.dsn, {"alerts": "SELECT * FROM bi.alerts", "all": "SELECT * FROM bi.alert_changes"})
     (alert,) = found["alerts"]
     began, over = (datetime.fromtimestamp(BEGIN + second, UTC) for second in DROP)
-    assert (alert["rule"], alert["journey"], alert["stage"], alert["state"]) == (
-        "drop",
-        "w1",
-        "intent",
-        "resolved",
-    )
+    told = [alert[name] for name in ("rule", "journey", "stage", "state")]
+    assert told == ["drop", "w1", "intent", "resolved"]
     assert alert["cause"] == "device=mobile"
     assert alert["verdict"] == "shop"
     assert abs((time_of(alert["started_at"]) - began).total_seconds()) <= 300

@@ -73,14 +73,16 @@ def drops(at, back, tested, base, gain, margin, phi, counts, cusum, since, gathe
 
 
 @njit(cache=True, nogil=True)
-def silences(at, heard, rate, burst, counts, normal, share, quiet, since, entered, expected):  # type: ignore[no-untyped-def]
-    """One more minute for the test of arrivals: at least `normal` of those expected, or `share`."""
+def silences(at, heard, rate, sure, burst, counts, normal, share, quiet, since, entered, expected):  # type: ignore[no-untyped-def]
+    """One more minute for the test of arrivals: at least `normal` of those expected, or `share`; of the rate
+    so much is sure.
+    """
     gone = math.log(share / normal)
     for r in range(heard.shape[0]):
         if not heard[r] or rate[r] <= 0.0:
             continue
         arrived = counts[r, 2]
-        now = quiet[r] + (arrived * gone + (normal - share) * rate[r]) / burst[r]
+        now = quiet[r] + (arrived * gone + (normal - share) * rate[r] * sure[r]) / burst[r]
         if now <= 0.0:
             quiet[r] = 0.0
             entered[r] = 0.0

@@ -26,6 +26,8 @@ SUSPECT: Final = 0.5
 """Of a threshold: a statistic this high keeps its time from being learnt."""
 TOTALS_DECAY: Final = 0.5 ** (1 / (7 * 24))
 """Per hour: values and shares of entrants fade by half in a week."""
+SURE_FIRST_WEEK: Final = 0.5
+"""Of the arrivals expected, until each hour of the week has been seen once."""
 SEEN_GOERS: Final = 50.0
 """Before a scope is tested."""
 
@@ -127,8 +129,10 @@ class Detector:
             at, back, rows["tested"], rows["base"], rows["gain"], rows["margin"], phi, counts,
             rows["cusum"], rows["since"], rows["gathered"],
         )  # fmt: skip
+        first_week = at - rows["born"][steps["whole"][of]] < HOURS * baseline.HOUR
+        sure = np.where(first_week, SURE_FIRST_WEEK, 1.0)
         cusum.silences(
-            at, rows["heard"], rows["rate"] * rows["flow"], steps["burst"][of], counts,
+            at, rows["heard"], rows["rate"] * rows["flow"], sure, steps["burst"][of], counts,
             self._settings.silent_normal, self._settings.silent_share,
             rows["quiet"], rows["quiet_since"], rows["quiet_entered"], rows["quiet_expected"],
         )  # fmt: skip
@@ -212,8 +216,6 @@ class Detector:
         for step, record in enumerate(self._state.steps):
             whole, mine = record["whole"], self._state.members[step]
             rate = baseline.shrunk_arrivals(record, baseline.hour_of_week(at))
-            if at - rows["born"][whole] < HOURS * baseline.HOUR:
-                rate *= 0.5
             rows["rate"][mine] = rate * rows["entrants"][mine] / max(1.0, float(rows["entrants"][whole]))
 
     def _choose(self, at: int) -> None:
