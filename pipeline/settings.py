@@ -66,6 +66,7 @@ class Settings(BaseModel):
         None, min_length=8, description="what readers there must know (default: another in each run)"
     )
     announce: str | None = Field(None, description="also tell what happens on Kafka topics (DSN)")
+    alerts: str = Field("default", description="name or file of the definition of alerts: rules and routes")
     state: Path = Field(Path("pathline-data/state"), description="folder of this deployment's state")
     workers: int = Field(1, ge=1, le=64, description="worker processes")
     process_id: int | None = Field(None, ge=0, description="which of the addresses this process has, from 0")

@@ -6,6 +6,9 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.alerts.deliveries import BadLog
+from pipeline.alerts.opening import CourierRuns
+from pipeline.alerts.secrets import SecretMissing
 from pipeline.cli.apart import NotAnswered
 from pipeline.core.admit.admit import TooManyRejects
 from pipeline.core.snapshot import StateMismatch
@@ -38,6 +41,9 @@ MENDABLE: Final = (
     BadSettings,
     BadDefinition,
     BadHistory,
+    BadLog,
+    CourierRuns,
+    SecretMissing,
     DeploymentRefused,
     StateUnusable,
     BadInput,

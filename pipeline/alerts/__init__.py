@@ -1,0 +1,1 @@
+"""Alerts on their way to people: beside the flow, and outside its law."""
