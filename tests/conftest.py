@@ -13,7 +13,7 @@ from pipeline.cli.compiled import keep_compiled
 
 keep_compiled()  # before any test imports numba
 
-pytest_plugins = ("tests.kafka.plugin",)  # a real broker, for whoever asks for it
+pytest_plugins = ("tests.kafka.plugin", "tests.alerts.alertmanager")  # real ones, for whoever asks for them
 
 for profile, examples in {"ci": 60, "long": 2_000, "night": 20_000}.items():
     settings.register_profile(

@@ -74,7 +74,7 @@ def compose(alert: Alert, at: float, style: Style, unwell: str = "", is_test: bo
     if unwell:
         facts.append(("Beware", f"{UNWELL}: {unwell}. What is missing may only be late."))
     if alert.smallest_drop > 0:
-        facts.append(("Seen from", f"a drop by {percent(alert.smallest_drop)} on, within 30 min"))
+        facts.append(("Smallest seen", f"a drop of {percent(alert.smallest_drop)}, within 30 min"))
     if alert.is_firing:
         to_do = _TO_DO.get(alert.verdict, _TO_DO["unsure"]).format(since=moment(alert.started_at))
         facts.append(("To do", to_do))
@@ -126,26 +126,26 @@ def _what(alert: Alert) -> str:
             f"{percent(alert.expected)}, and {band} by chance"
         )
     if alert.rule == "silence":
-        band = f"{number(alert.low)} to {number(alert.high)}"
+        came = f"{number(alert.observed)} entered a minute, {alert.entrants:,} in all"
         return (
-            f"{number(alert.observed)} entered a minute, {alert.entrants:,} in all; expected "
-            f"{number(alert.expected)} a minute, and {band} by chance"
+            f"{came if alert.entrants else 'nobody entered'}; expected {number(alert.expected)} a minute, and "
+            f"{number(alert.low)} to {number(alert.high)} by chance"
         )
     return f"{alert.reason} ({alert.entrants:,} entrants)"
 
 
 def _lost(alert: Alert, lasted: float, currency: str) -> str:
     span = lasted / 60
-    orders = _interval(alert.lost_orders, alert.lost_orders_low, alert.lost_orders_high, "")
-    text = f"{orders} orders, {number(alert.lost_orders / span)} a minute"
+    orders = _interval(alert.lost_orders, alert.lost_orders_low, alert.lost_orders_high, "orders")
+    text = f"{orders}, {number(alert.lost_orders / span)} a minute"
     if alert.lost_value <= 0:
         return f"{text}; their value is not known"
     value = _interval(alert.lost_value, alert.lost_value_low, alert.lost_value_high, currency)
     return f"{text}; {value} in value, {money(alert.lost_value / span, currency)} a minute"
 
 
-def _interval(value: float, low: float, high: float, currency: str) -> str:
-    return f"{money(value, currency)} ({number(low)} to {number(high)})"
+def _interval(value: float, low: float, high: float, unit: str) -> str:
+    return f"{money(value, unit)} ({number(low)} to {number(high)})"
 
 
 def _cause(alert: Alert) -> str:
