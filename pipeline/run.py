@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from pipeline.core.count.count import Count
 from pipeline.core.decode.aside import AsideDecoder
 from pipeline.core.decode.decoder import TimeBounds
 from pipeline.core.detect import Detector
+from pipeline.core.detect import Settings as Detection
+from pipeline.core.detect.episodes import DROP, SILENCE
 from pipeline.core.detect.gather import Gather
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow
 from pipeline.core.orders.orders import Orders
-from pipeline.core.seen import Seen
+from pipeline.core.seen import MINUTE_MS, Seen
 from pipeline.core.snapshot import FORMAT
 from pipeline.core.stored import STORED_FIELDS, StoredEvents
 from pipeline.core.track.layout import Limits
@@ -42,6 +44,7 @@ from pipeline.sources import quarantine
 from pipeline.sources.blocks import LiveReader, Reader
 from pipeline.sources.kafka.place import is_kafka, parse_place
 from pipeline.versions import active_versions
+from schemas.alerts import Alerts, load_alerts
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping, orders_missing
@@ -66,6 +69,7 @@ class Plan:
     state: StateFolder
     active: dict[str, int]
     """The version of each journey that the default views show."""
+    alerts: Alerts
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -106,14 +110,22 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     journeys = given or _noting(problems, BadDefinition, load_journeys, settings.journey)
     mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
     as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
+    alerts = _noting(problems, BadDefinition, load_alerts, settings.alerts)
+    if alerts and alerts.routes and not settings.clickhouse.startswith(DATABASES):
+        problems.append(NO_DATABASE)
     for sink in filter(None, (settings.clickhouse, settings.announce)):
         _noting(problems, SinkRefused, open_sink, sink)
     wanted = partial(active_versions, wanted=settings.active)
     active = _noting(problems, BadSettings, wanted, journeys) if journeys else None
     if journeys and mapping:
         problems += orders_missing(journeys, mapping)
-    if problems or journeys is None or mapping is None or as_of_ms is None or active is None:
+    if problems or None in (journeys, mapping, as_of_ms, active, alerts):
         raise BadSettings(problems)
+    assert journeys
+    assert mapping
+    assert alerts
+    assert as_of_ms is not None
+    assert active is not None
     members.await_first(settings.state, settings.process_id)
     stream = Stream(
         inputs=_named(settings),
@@ -123,7 +135,7 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
         partitioned_by=settings.partitioned_by,
         sessions={name: getattr(settings, name) for name in STREAM_SETTINGS},
     )
-    return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms), active)
+    return Plan(settings, journeys, mapping, open_state(settings.state, stream, as_of_ms), active, alerts)
 
 
 def _named(settings: Settings) -> list[str]:
@@ -133,6 +145,12 @@ def _named(settings: Settings) -> list[str]:
         return [f"kafka topic {topic}{which}" for topic in parse_place(settings.input[0]).topics]
     return [str(Path(name).resolve()) for name in settings.input]
 
+
+DATABASES: Final = ("chdb:", "clickhouse:", "http:", "https:")
+NO_DATABASE: Final = (
+    "--alerts: its routes are told of what a database says, and --clickhouse names none\n"
+    "  hint: write into ClickHouse, or leave the routes out"
+)
 
 STREAM_SETTINGS: Final = (
     "session_gap_ms",
@@ -208,7 +226,7 @@ def parts(plan: Plan) -> Parts:
         count=partial(Count, journeys),
         moves=Moves(journeys, [plan.active[one.name] == one.version for one in journeys]),
         gather=partial(Gather, journeys, settings.shards),
-        detector=Detector,
+        detector=partial(Detector, _detection(plan.alerts)),
         output=Output(
             _sink(settings),
             plan.deployment,
@@ -219,6 +237,21 @@ def parts(plan: Plan) -> Parts:
         ),
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
         segments=_segments(plan),
+    )
+
+
+def _detection(alerts: Alerts) -> Detection:
+    """The settings of the detector that a definition of alerts asks for. A rule that is off has no budget."""
+    usual = Detection()
+    return replace(
+        usual,
+        false_pages_per_week=alerts.false_pages_per_week,
+        history_minutes=alerts.history_ms // MINUTE_MS,
+        share_whole=usual.share_whole if DROP in alerts.rules else 0.0,
+        share_segments=usual.share_segments if DROP in alerts.rules else 0.0,
+        share_silence=usual.share_silence if SILENCE in alerts.rules else 0.0,
+        warning_value_e4_per_hour=alerts.warning_value_e4_per_hour,
+        critical_value_e4_per_hour=alerts.critical_value_e4_per_hour,
     )
 
 

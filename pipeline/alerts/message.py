@@ -128,8 +128,8 @@ def _what(alert: Alert) -> str:
     if alert.rule == "silence":
         came = f"{number(alert.observed)} entered a minute, {alert.entrants:,} in all"
         return (
-            f"{came if alert.entrants else 'nobody entered'}; expected {number(alert.expected)} a minute, and "
-            f"{number(alert.low)} to {number(alert.high)} by chance"
+            f"{came if alert.entrants else 'nobody entered'}; expected {number(alert.expected)} a minute, "
+            f"and {number(alert.low)} to {number(alert.high)} by chance"
         )
     return f"{alert.reason} ({alert.entrants:,} entrants)"
 

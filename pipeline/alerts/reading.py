@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-from pipeline.alerts.alert import COLUMNS, Alert, from_row
+from pipeline.alerts.alert import Alert, from_row
 from pipeline.alerts.courier import CannotRead
 from sinks.base import SinkRefused, SinkUnavailable
 from sinks.clickhouse.client import target
@@ -15,7 +15,6 @@ from sinks.clickhouse.query import Reader as Connection
 from sinks.clickhouse.serve_file import served
 
 LATEST: Final = files("sinks.clickhouse") / "sql" / "alerts" / "latest.sql"
-COLUMNS_PLACE: Final = "{columns}"
 
 
 class DatabaseReader:
@@ -34,7 +33,7 @@ class DatabaseReader:
 
     def read(self, resolved_since: float, also: Sequence[str]) -> list[Alert]:
         """See `courier.Reader`."""
-        sql = LATEST.read_text("utf-8").replace(COLUMNS_PLACE, ", ".join(COLUMNS))
+        sql = LATEST.read_text("utf-8")
         parameters = {"since": max(0, int(resolved_since)), "also": list(also)}
         try:
             return [from_row(row) for row in self._connected().query(sql, parameters).to_pylist()]

@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
+from pipeline.cli.alerts_beside import telling
 from pipeline.cli.compiled import told
 from pipeline.cli.growth import growing
 from pipeline.cli.progress import Progress, set_aside
@@ -38,7 +39,7 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
     console = console_of(plan.settings, console)
     watch = Watch(plan.settings, plan.state.path, console)
     try:
-        with stop.interrupting(), _held(plan) as held, watch:
+        with stop.interrupting(), _held(plan) as held, watch, telling(plan, watch.log):
             began = time.monotonic()
             while True:
                 board = _prepare(plan, console)

@@ -35,6 +35,7 @@ SHARED: Final = (
     _option("clickhouse", str, "Where rows go: a DSN"),
     _option("clickhouse_retry", str, "How long rows wait for a database that is away, like 30m"),
     _option("announce", str, "Also tell what happens on Kafka topics: kafka://host:port"),
+    _option("alerts", str, "Name or file of the definition of alerts: rules, and who is told"),
     _option("state", Path, "Folder of this deployment's state"),
     _option("workers", int, "Worker processes"),
     _option("process_id", int, "Which of the addresses this process has, from 0"),

@@ -56,6 +56,11 @@ class Watch:
         self._in_log_alone = settings.log_format != "auto"  # else people are told in sentences how it went
         self._failed: LastError | None = None
 
+    @property
+    def log(self) -> Any:
+        """Where what happens beside a run is said: where people watch, in lines of their own."""
+        return self._log or log.logger("logfmt")
+
     def __enter__(self) -> Watch:
         if not self._settings.process_id:  # of several machines the first looks after the folder
             clear(self._record.numbers)

@@ -29,7 +29,8 @@ NOWHERE = Webhook("http://127.0.0.1:9/", THE_SECRET, {})
 
 ALERT = Alert(
     alert_id="0a" * 16, version=1, rule="drop", journey="checkout", journey_version=1, rank=4,
-    stage="payment", segment="", state="firing", started_at=T0 - 10 * MINUTE, detected_at=T0, resolved_at=None,
+    stage="payment", segment="", state="firing",
+    started_at=T0 - 10 * MINUTE, detected_at=T0, resolved_at=None,
     observed=0.41, expected=0.68, low=0.652, high=0.707, entrants=1240,
     lost_orders=335.0, lost_orders_low=280.0, lost_orders_high=390.0,
     lost_value=12_400.0, lost_value_low=10_100.0, lost_value_high=14_700.0,

@@ -1,0 +1,59 @@
+"""From a drop in a real topic to a real Alertmanager: a run that lives, and tells by itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.alerts.alertmanager import RunningAlertmanager
+from tests.e2e.days import DAY, PARTITIONS, Days
+from tests.e2e.runs import pathline, until
+from tests.kafka.broker import Broker
+from tests.kafka.test_runs import FromTopic
+from tests.kafka.topics import Record
+
+DROP_SECONDS: Final = 25 * 60
+ALERTS: Final = """\
+alerts: test
+routes:
+  - name: duty
+    type: alertmanager
+    url: {url}
+"""
+
+
+def test_a_drop_that_goes_on_reaches_an_alertmanager(
+    broker: Broker, alertmanager: RunningAlertmanager, tmp_path: Path
+) -> None:
+    """Two days up to now, with people who are missing since a while ago."""
+    days = Days(time.time() - 2 * DAY, 2 * DAY, (2 * DAY - DROP_SECONDS, 2 * DAY))
+    topic = broker.topic(PARTITIONS)
+    for number, events in enumerate(days.partitions()):
+        broker.produce(topic, [Record(json.dumps(event).encode(), partition=number) for event in events])
+    definition = tmp_path / "alerts.yaml"
+    definition.write_text(ALERTS.format(url=alertmanager.url))
+    options = ("--mapping", "canonical", "--epoch", "500ms", "--alerts", str(definition))
+    source = f"kafka://{broker.servers}/{topic}"
+    place = FromTopic(tmp_path, (source,), options, partitions=PARTITIONS)  # type: ignore[arg-type]
+    running = place.start()
+    try:
+        until(lambda: mine(alertmanager) or running.popen.poll() is not None, "the alert")
+        running.signal(signal.SIGTERM)
+        running.ended().clean()
+    finally:
+        running.close()
+    (alert,) = mine(alertmanager)
+    assert alert["labels"]["stage"] == "intent"
+    assert alert["status"]["state"] == "active"
+    assert "device=mobile" in json.dumps(alert)
+    listed = pathline("alerts", "list", "--state", str(place.state), "--clickhouse", place.dsn).clean().said
+    assert alert["labels"]["alert_id"] in listed
+    assert "duty" in listed
+
+
+def mine(alertmanager: RunningAlertmanager) -> list[dict[str, dict[str, str]]]:
+    """The alerts of journey w1."""
+    return [one for one in alertmanager.alerts() if one["labels"].get("journey") == "w1"]
