@@ -79,7 +79,7 @@ def _route(document: Document, node: Node) -> Route | None:
     own, required, read = READ[kind]
     entries = document.expect_mapping(node, f"a route of type {kind}", (*_COMMON, *own), ("name", *required))
     assert entries is not None
-    name = document.expect_name(entries.get("name"), "the name of a route")
+    name = document.expect_name(entries.get("name"), "the route's name")
     least = one_of(document, entries.get("from"), "from", SEVERITIES)
     verdicts = _verdicts(document, entries.get("verdicts"))
     quiet = _quiet(document, entries.get("quiet_hours"))

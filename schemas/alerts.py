@@ -120,7 +120,7 @@ def _alerts(document: Document, root: Node) -> Alerts | None:
 
 def _budget(document: Document, node: Node | None, usual: Alerts) -> float:
     key = "false_pages_per_week"
-    entries = document.expect_mapping(node, "budget", (key,), (key,)) if node else None
+    entries = document.expect_mapping(node, "budget", (key,)) if node else None
     item = (entries or {}).get(key)
     if item is None:
         return usual.false_pages_per_week

@@ -258,6 +258,7 @@ def told(deliveries: Iterable[Delivery], before: int) -> tuple[Told, ...]:
             one.cause,
             one.receipt,
             one.tried_at or one.seen_at,
+            is_sure=one.delivered_at is not None,
         )
         for one in deliveries
         if one.reached and one.version < before

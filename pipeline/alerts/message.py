@@ -127,9 +127,11 @@ def _what(alert: Alert) -> str:
         )
     if alert.rule == "silence":
         came = f"{number(alert.observed)} entered a minute, {alert.entrants:,} in all"
+        if not alert.entrants:
+            came = "nobody entered"
         return (
-            f"{came if alert.entrants else 'nobody entered'}; expected {number(alert.expected)} a minute, "
-            f"and {number(alert.low)} to {number(alert.high)} by chance"
+            f"{came}; expected {number(alert.expected)} a minute, and "
+            f"{number(alert.low)} to {number(alert.high)} by chance"
         )
     return f"{alert.reason} ({alert.entrants:,} entrants)"
 

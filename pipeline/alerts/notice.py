@@ -28,7 +28,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Told:
-    """What a route has, or may have, had of an alert before. `receipt` is what the receiver calls it."""
+    """What a route has had of an alert before, or may have had: without an answer it is not `is_sure`.
+    `receipt` is what the receiver calls it.
+    """
 
     version: int
     state: str
@@ -37,6 +39,7 @@ class Told:
     cause: str
     receipt: str
     at: float
+    is_sure: bool
 
 
 @dataclass(frozen=True)

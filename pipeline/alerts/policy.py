@@ -65,19 +65,24 @@ def decide(
     alert: Alert, route: Route, told: Sequence[Told], seen: Seen, rules: Alerts, situation: Situation
 ) -> Decision:
     """About the latest version of an alert; `told` is what the route had of earlier ones."""
-    has_it = bool(told) and told[-1].state == FIRING
     if not alert.is_firing:
         # whoever was called must hear that it is over, at any hour; nobody else needs to
-        return Send(RESOLVED, situation.unwell) if has_it else Skip("it was over before it was told here")
-    if not has_it:
+        may_have_it = bool(told) and told[-1].state == FIRING
+        return (
+            Send(RESOLVED, situation.unwell) if may_have_it else Skip("it was over before it was told here")
+        )
+    last = next((one for one in reversed(told) if one.is_sure), None)
+    if last is not None and last.state != FIRING:
+        last = None
+    if last is None:
         if reason := unwanted(alert, route, rules):
             return Skip(reason)
         if seen.first_at - alert.detected_at > rules.give_up_ms / 1000:
             return Skip(f"it is of the past: noticed {moment(alert.detected_at)}")
     if reason := _held_back(alert, route, rules, situation):
         return Wait(reason)
-    if has_it:
-        return _update(alert, told[-1], rules, situation)
+    if last is not None:
+        return _update(alert, last, rules, situation)
     if situation.unwell and situation.now - seen.waiting_since < rules.hold_ms / 1000:
         return Wait(f"held for up to {minutes(rules.hold_ms / 1000)}: pipeline unwell: {situation.unwell}")
     return Send(FIRING, situation.unwell)

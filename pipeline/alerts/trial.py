@@ -46,7 +46,7 @@ def try_route(name: str, transport: Transport, secrets: Secrets, style: Style, a
     yield _tried(FIRING, outcome, secrets)
     if not isinstance(outcome, Delivered):
         return
-    had = Told(1, FIRING, alert.severity, alert.verdict, alert.cause, outcome.receipt, at)
+    had = Told(1, FIRING, alert.severity, alert.verdict, alert.cause, outcome.receipt, at, is_sure=True)
     over = replace(alert, version=2, state=RESOLVED, resolved_at=at)
     yield _tried(RESOLVED, _sent(transport, _notice(name, over, RESOLVED, style, (had,), at)), secrets)
 

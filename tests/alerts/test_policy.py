@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,8 +16,9 @@ from schemas.alerts import Alerts, Ignored
 from tests.alerts.made import ALERT, HOUR, MINUTE, T0, alert, over, route
 
 RULES = Alerts("test", hold_ms=900_000, update_every_ms=600_000, give_up_ms=24 * 3_600_000)
-FIRED = Told(1, "firing", "critical", "shop", "", "", T0)
-ENDED = Told(2, "resolved", "critical", "shop", "", "", T0 + MINUTE)
+FIRED = Told(1, "firing", "critical", "shop", "", "", T0, is_sure=True)
+ENDED = Told(2, "resolved", "critical", "shop", "", "", T0 + MINUTE, is_sure=True)
+TRIED = replace(FIRED, is_sure=False)
 NIGHT = QuietHours(22 * 60, 7 * 60, "UTC")
 MOBILE = alert(alert_id="0b" * 16, segment="device=mobile")
 
@@ -80,6 +82,16 @@ def test_the_end_goes_to_whoever_had_the_beginning_whatever_holds_news_back() ->
     assert decided(resolved, quiet, (FIRED,), **held) == Send("resolved", "lag")
     assert decided(resolved) == Skip("it was over before it was told here")
     assert decided(resolved, told=(FIRED, ENDED)) == Skip("it was over before it was told here")
+
+
+def test_who_only_may_have_had_it_is_told_as_if_not_but_hears_the_end() -> None:
+    figures = alert(version=2, lost_orders=900.0)
+    assert decided(figures, told=(TRIED,)) == NEW
+    assert decided(figures, told=(TRIED,), unwell="lag") == Wait(
+        "held for up to 15 min: pipeline unwell: lag"
+    )
+    assert decided(over(ALERT, T0), told=(TRIED,)) == OVER
+    assert decided(figures, told=(FIRED, ENDED, replace(TRIED, version=3))) == NEW
 
 
 def test_it_falls_again_in_the_same_episode() -> None:

@@ -33,7 +33,7 @@ from tests.alerts.producer import FakeBroker
 from tests.alerts.smtp_server import MailServer
 from tests.kafka.topics import Topics
 
-HAD = Told(1, "firing", "warning", "shop", "", "111.222", T0)
+HAD = Told(1, "firing", "warning", "shop", "", "111.222", T0, is_sure=True)
 
 
 def notice(one: Any = ALERT, kind: str = "firing", earlier: tuple[Told, ...] = (), at: float = T0) -> Notice:
