@@ -97,6 +97,26 @@ def test_who_may_have_had_it_and_did_not_say_so_is_told_anew_at_once(house: Hous
     assert fake.said == ["firing 1", "firing 2"]
 
 
+def test_who_may_have_had_it_at_the_first_try_hears_its_end_whatever_later_tries_said(
+    house: House, fake: Fake
+) -> None:
+    for now, outcome in [(0, Later("503")), (10, Later("refused", may_have_it=False))]:
+        fake.outcome = outcome
+        house.poll(T0 + now, ALERT)
+    fake.outcome = Delivered("ok")
+    house.poll(T0 + 11, over(ALERT, T0 + 11))
+    assert fake.said == ["firing 1", "firing 1", "resolved 2"]
+
+
+def test_who_was_never_reached_hears_nothing_of_its_end(house: House, fake: Fake) -> None:
+    fake.outcome = Later("refused", may_have_it=False)
+    house.poll(T0, ALERT)
+    fake.outcome = Delivered("ok")
+    house.poll(T0 + 11, over(ALERT, T0 + 11))
+    assert fake.said == ["firing 1"]
+    assert house.line().reason == "it was over before it was told here"
+
+
 def test_after_a_failure_the_rest_of_the_turn_waits_and_the_failed_one_goes_last(
     house: House, fake: Fake
 ) -> None:

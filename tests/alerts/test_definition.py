@@ -113,7 +113,10 @@ def test_a_secret_must_not_stand_there_and_is_not_repeated(entries: str, tmp_pat
         assert secret not in problem
 
 
-QUIET = "routes: [{{name: a, type: kafka, dsn: 'kafka://k', quiet_hours: {{from: {}, to: '10:00', timezone: {}}}}}]"
+QUIET = (
+    "routes: [{{name: a, type: kafka, dsn: 'kafka://k', "
+    "quiet_hours: {{from: {}, to: '10:00', timezone: {}}}}}]"
+)
 MISTAKES = {
     "budget: {false_pages_per_week: 0}": "2: false_pages_per_week must be above 0 and at most 1000, not 0",
     "budget: {false_pages_per_week: few}": "2: false_pages_per_week must be a number, not text (1 is one",

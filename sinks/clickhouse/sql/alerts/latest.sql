@@ -8,5 +8,5 @@ FROM bi.alerts AS a
 WHERE state = 'firing'
    OR resolved_at >= toDateTime({since:Int64}, 'UTC')
    OR has({also:Array(String)}, alert_id)
-ORDER BY detected_at, alert_id
+ORDER BY state = 'firing' DESC, detected_at DESC, alert_id
 LIMIT 10000
