@@ -31,7 +31,7 @@ from tests.detect.ecom_trial import (
 )
 from tests.detect.forks import Answer, can_see, is_tested, quantile
 from tests.detect.prose import flowing, table
-from tests.detect.visits import DAY, SCOPES, SEGMENTS, STAGES, STEPS, Visits
+from tests.detect.visits import DAY, FILE, MISSING, SCOPES, SEGMENTS, STAGES, STEPS, Visits
 
 HERE: Final = Path(__file__).parent
 
@@ -222,6 +222,8 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=HERE / "ECOM.md")
     parser.add_argument("--minutes", type=Path, help="by `pathline alerts history`, where that has been done")
     arguments = parser.parse_args()
+    if not FILE.exists():
+        parser.error(MISSING)
     with tempfile.TemporaryDirectory(prefix="pathline-ecom-") as folder:
         found = find(arguments.minutes or history(Path(folder)))
     arguments.report.write_text(report(found, "python -m tests.detect.ecom"))

@@ -88,6 +88,7 @@ def find(path: Path) -> Found:
             yield minute
 
     base.run(noted(), moments())
+    assert all(base.is_calm(begin, begin + DROP_DAYS * DAY) for begin in moments())
     visits = read()
     answers = [
         fork(base, drop, visits, np.random.default_rng((17, begin, number)), to_the_end=False)

@@ -19,7 +19,7 @@ from pipeline.lab.incidents import When
 from pipeline.lab.intervals import garwood, wilson
 from pipeline.lab.trial import Page
 from tests.benchmarks.__main__ import commit, machine
-from tests.detect.forks import quantile
+from tests.detect.forks import Answer, quantile
 from tests.detect.prose import flowing, table
 from tests.detect.resampled import PILE, START, Resampled, otto_visits
 from tests.detect.resampled_trial import (
@@ -32,9 +32,11 @@ from tests.detect.resampled_trial import (
     Seen,
     seen,
 )
-from tests.detect.visits import DAY, STAGES, STEPS, read
+from tests.detect.visits import DAY, FILE, MISSING, STAGES, STEPS, Segment, read
 
 HERE: Final = Path(__file__).parent
+MEANT: Final = ("shop", "otto")
+"""Worlds that are as uneven as the data, as far as these tell."""
 
 
 def minutes_text(minutes: float) -> str:
@@ -126,6 +128,42 @@ def false_list(runs: list[Seen]) -> str:
     return table(["world", "what", "when", "for example", "pages"], rows, 4)
 
 
+def chosen(runs: list[Seen], when: When, share: float, segment: Segment = ()) -> list[Answer]:
+    """Drops at the first step, of the worlds as they are meant: what is uneven on purpose is left out."""
+    return [
+        one
+        for run in runs
+        for one in run.answers
+        if run.world in MEANT
+        and (one.drop.when, one.drop.rank, one.drop.share, one.drop.segment) == (when, 1, share, segment)
+    ]
+
+
+def asked_table(runs: list[Seen]) -> str:
+    """What was asked for, and whether it is so on this traffic."""
+    meant = [run for run in runs if run.world in MEANT]
+    rate = sum(len(run.false_pages) for run in meant) / sum(run.weeks for run in meant)
+    rows = [["false pages a week, at most 1", a_week(meant), yes(rate <= 1)]]
+    for what, when, share, most in (
+        ("50 % drop at peak, median at most 5 minutes after the horizon", "peak", 0.5, 5),
+        ("25 % drop at peak, at most 25", "peak", 0.25, 25),
+        ("total loss at night, at most 75", "night", 1.0, 75),
+    ):
+        answers = chosen(runs, when, share)  # type: ignore[arg-type]
+        minutes = [one.minutes for one in answers if one.minutes is not None]
+        half = quantile(minutes, len(answers), 0.5)
+        rows.append(
+            [what, f"{minutes_text(half)} ({len(minutes)} of {len(answers)} found)", yes(half <= most)]
+        )
+    return table(
+        ["asked, at the first step", "found in " + " and ".join(f"`{w}`" for w in MEANT), ""], rows, 2
+    )
+
+
+def yes(holds: bool) -> str:
+    return "yes" if holds else "**no**"
+
+
 def segments_text(runs: list[Seen], when: When = "peak") -> str:
     lines = []
     for share in (0.5, 1.0):
@@ -180,6 +218,8 @@ busiest hour. {weeks} weeks a
 seed, the first {LEARNING_WEEKS} for learning. Nothing was tuned on these seeds; how many days lie on top
 of each other was
 chosen on another one.
+
+{asked_table(runs)}
 
 ## Without an incident
 
@@ -244,6 +284,8 @@ def main() -> None:
     parser.add_argument("--worlds", nargs="+", choices=[*WORLDS], default=[*WORLDS])
     parser.add_argument("--report", type=Path, default=HERE / "RESAMPLED.md")
     arguments = parser.parse_args()
+    if not FILE.exists():
+        parser.error(MISSING)
     began, runs = time.monotonic(), []
     for world, seed in product(arguments.worlds, arguments.seeds):
         runs.append(seen(world, seed, arguments.weeks))
