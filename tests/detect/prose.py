@@ -19,12 +19,15 @@ def flowing(text: str) -> str:
 def _block(block: str) -> str:
     if block.startswith(("#", "|")):
         return block
-    if not block.startswith("- "):
-        return textwrap.fill(block, WIDTH, break_long_words=False, break_on_hyphens=False)
-    items = re.split(r"\n(?=- )", block)
-    return "\n".join(
-        textwrap.fill(item, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        for item in items
+    items = re.split(r"\n(?=- )", block) if block.startswith("- ") else [block]
+    indent = "  " if block.startswith("- ") else ""
+    return "\n".join(_filled(item, indent) for item in items)
+
+
+def _filled(text: str, indent: str) -> str:
+    words = re.sub(r"\s+", " ", text)
+    return textwrap.fill(
+        words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
