@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -39,7 +39,8 @@ def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
     console = console_of(plan.settings, console)
     watch = Watch(plan.settings, plan.state.path, console)
     try:
-        with stop.interrupting(), _held(plan) as held, watch, telling(plan, watch.log):
+        beside = telling(plan, watch.log) if keeps else nullcontext()  # a replay of the past calls nobody
+        with stop.interrupting(), _held(plan) as held, watch, beside:
             began = time.monotonic()
             while True:
                 board = _prepare(plan, console)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline.settings import BadSettings, Settings, load_settings
 from pipeline.versions import active_versions
+from schemas.alerts import load_alerts
 from schemas.documents import BadDefinition
 from schemas.journeys import load_journeys
 from schemas.mappings import load_mapping, orders_missing
@@ -38,6 +39,7 @@ def check(
     loads: tuple[Callable[[], object], ...] = (
         lambda: active_versions(load_journeys(settings.journey), settings.active),
         lambda: load_mapping(settings.mapping),
+        lambda: load_alerts(settings.alerts),
     )
     for load in loads:
         try:

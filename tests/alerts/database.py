@@ -1,51 +1,46 @@
-"""A database that has alerts, in the columns that the view `bi.alerts` promises."""
+"""A database with alerts in it, as a run would leave it: our tables, our views."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from clickhouse_connect import get_client
-
-from pipeline.alerts.alert import COLUMNS, Alert
+from pipeline.alerts.alert import Alert
+from sinks.registry import open_sink
 from tests.sinks import clickhouse_server
+from tests.sinks.places import OURS
+from tests.sinks.rows import batch
 
-TYPES = {
-    "alert_id": "String", "version": "UInt32", "rule": "String", "journey": "String",
-    "journey_version": "UInt16", "rank": "UInt8", "stage": "String", "segment": "String", "state": "String",
-    "started_at": "DateTime('UTC')", "detected_at": "DateTime('UTC')",
-    "resolved_at": "Nullable(DateTime('UTC'))", "observed": "Float64", "expected": "Float64",
-    "low": "Float64", "high": "Float64",
-    "entrants": "UInt64", "lost_orders": "Float64", "lost_orders_low": "Float64",
-    "lost_orders_high": "Float64", "lost_value": "Float64", "lost_value_low": "Float64",
-    "lost_value_high": "Float64", "cause": "String", "mix": "Float64", "mix_dimension": "String",
-    "unaffected": "Array(String)", "verdict": "String", "severity": "String", "smallest_drop": "Float64",
-    "reason": "String",
-}  # fmt: skip
-"""The contract between who writes alerts and who tells of them."""
+MONEY = ("lost_value", "lost_value_low", "lost_value_high")
 
 
 def holding(alerts: Iterable[Alert]) -> str:
     """The DSN of a database that has these alerts."""
-    port = clickhouse_server.emptied()
-    client = get_client(
-        host="127.0.0.1", port=port, password=clickhouse_server.PASSWORD, autogenerate_session_id=False
-    )
-    columns = ", ".join(f"`{name}` {TYPES[name]}" for name in COLUMNS)
-    client.command("CREATE DATABASE bi")
-    client.command(f"CREATE TABLE bi.alerts ({columns}) ENGINE = MergeTree ORDER BY alert_id")
-    rows = [
-        [_stored(name, value) for name, value in zip(COLUMNS, astuple(one), strict=True)] for one in alerts
-    ]
+    dsn = clickhouse_server.dsn(clickhouse_server.emptied())
+    sink = open_sink(dsn)
+    sink.open(OURS)
+    rows = [_row(alert) for alert in alerts]
     if rows:
-        client.insert("alerts", rows, column_names=list(COLUMNS), database="bi")
-    client.close()
-    return clickhouse_server.dsn(port)
+        sink.write("alerts", batch("alerts", rows))
+    sink.close()
+    return dsn
 
 
-def _stored(name: str, value: Any) -> Any:
-    if name.endswith("_at") and value is not None:
-        return datetime.fromtimestamp(value, UTC)
-    return list(value) if isinstance(value, tuple) else value
+def _row(alert: Alert) -> dict[str, Any]:
+    row = asdict(alert)
+    row["alert_id"] = bytes.fromhex(alert.alert_id)
+    row["scope"] = row.pop("segment")
+    row["site"] = ""
+    row["time"] = _at(row.pop("started_at"))
+    row["detected_at"] = _at(alert.detected_at)
+    row["resolved_at"] = _at(alert.resolved_at or 0.0)
+    row["unaffected"] = list(alert.unaffected)
+    for name in MONEY:
+        row[f"{name}_e4"] = round(10_000 * row.pop(name))
+    return row
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -6,18 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.alerts.alert import COLUMNS
 from pipeline.alerts.courier import CannotRead
 from pipeline.alerts.reading import DatabaseReader
 from sinks.base import SinkRefused
-from tests.alerts.database import TYPES, holding
+from tests.alerts.database import holding
 from tests.alerts.made import ALERT, HOUR, T0, alert, over
 
 GONE = over(alert(alert_id="0b" * 16, unaffected=("device=desktop",), segment="device=mobile"), T0 + HOUR)
-
-
-def test_every_column_is_read() -> None:
-    assert list(TYPES) == list(COLUMNS)
 
 
 def test_alerts_are_read_as_they_were_written() -> None:

@@ -1,4 +1,4 @@
-"""Days of visitors with an hour of trouble in them: made up, whole, and without the product's own simulator."""
+"""Days of visitors with an hour of trouble in them: made up, without the product's own simulator."""
 
 from __future__ import annotations
 
