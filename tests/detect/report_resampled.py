@@ -57,8 +57,8 @@ Traffic is made by resampling ([`resampled.py`](resampled.py)): {len(real):,} re
 {len(set(real.visitor.tolist()))} visitors of a shop, drawn with all their visits; days are {PILE} real days
 on top of each other; no rate, no distribution and no detector in it. Scaled to {one.entrants_peak:.0f} visits
 in five minutes of the busiest hour. {weeks} weeks a seed, the first {LEARNING_WEEKS} for learning. Nothing
-was tuned on these seeds. How many days lie on top of each other was chosen on seed 7: {few.pile} days were tried
-first, and are `uneven` below.
+was tuned on these seeds. How many days lie on top of each other was chosen on seed 7: {few.pile} days were
+tried first, and are `uneven` below.
 
 {asked_table(runs)}
 
