@@ -13,7 +13,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.request import ProxyHandler, build_opener
 
@@ -46,12 +48,25 @@ class RunningAlertmanager:
 @pytest.fixture(scope="session")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAlertmanager]:
     """One for all tests of a process: take alert ids of your own."""
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if program is None:
+    if program() is None:
         if os.environ.get("CI") == "true" or os.environ.get("PATHLINE_REQUIRE_ALERTMANAGER") == "1":
             pytest.fail(f"{NO_ALERTMANAGER}, and it is required here", pytrace=False)
         pytest.skip(NO_ALERTMANAGER)
-    folder = tmp_path_factory.mktemp("alertmanager")
+    with an_alertmanager(tmp_path_factory.mktemp("alertmanager")) as running:
+        yield running
+
+
+def program() -> str | None:
+    """The Alertmanager of this machine."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def an_alertmanager(folder: Path) -> Iterator[RunningAlertmanager]:
+    """One of your own, in a folder of its own."""
+    found = program()
+    assert found is not None, NO_ALERTMANAGER
+    folder.mkdir(exist_ok=True)
     (folder / "config.yml").write_text(CONFIG)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -59,7 +74,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAl
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
-                program,
+                found,
                 f"--config.file={folder / 'config.yml'}",
                 f"--storage.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",

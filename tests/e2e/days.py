@@ -25,6 +25,7 @@ class Days:
     drop: tuple[float, float]
     visitors_per_minute: float = 12.0
     seed: int = 5
+    prefix: str = ""  # of ids and of the names of events
 
     def partitions(self) -> list[list[dict[str, Any]]]:
         """Their events, each partition in the order of time."""
@@ -76,9 +77,9 @@ class Days:
             said.append((event, at))
         return [
             {
-                "event_id": f"{number}-{event}",
-                "visitor_id": f"v{number}",
-                "event": event,
+                "event_id": f"{self.prefix}{self.seed}-{number}-{event}",
+                "visitor_id": f"{self.prefix}v{self.seed}-{number}",
+                "event": self.prefix + event,
                 "event_at": self.at(second),
                 "device": device,
                 "value": 80.0,
