@@ -31,7 +31,7 @@ from pipeline.runtime import meters, underway
 from pipeline.runtime.board import Board
 from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.incidents import lost_records
-from pipeline.runtime.kept import Kept
+from pipeline.runtime.kept import Kept, Promised
 from pipeline.runtime.lulls import Lull, Lulls
 from pipeline.runtime.steps import snapshot, step
 from pipeline.runtime.stop import stopping
@@ -181,6 +181,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         self._wait = None if self._turn.comes() else AHEAD_WAIT
         if self._wait:
             return []
+        self._kept.settle()
         if self._finished:
             self._turn.leave()
             raise StopIteration
@@ -255,7 +256,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
         return datetime.now(UTC) + self._wait if self._wait else None
 
     @snapshot("intake")
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Promised:
         self._epoch_bytes = 0
         self._turn.epoch_over()
         if self._is_live(self._reader):

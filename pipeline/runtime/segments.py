@@ -1,10 +1,11 @@
 """Large states beside the recovery store: what changed is appended to files, and a snapshot says how far.
 
 A state that is too large to be packed whole in every epoch is a log of frames (`changes` of the core) in
-segment files of the folder `segments/`. Each epoch appends one frame per shard and waits until it is on the
-disk; the snapshot that bytewax keeps is a pointer: the segments that count, each with its length and its
-checksum. With what has changed a frame carries a slice of what has not. When these slices have passed the
-whole state (a sweep), all segments before that sweep are needed no more. So no epoch pays for a whole state.
+segment files of the folder `segments/`. Each epoch appends one frame per shard, and its snapshot is kept only
+when that is on the disk; the snapshot that bytewax keeps is a pointer: the segments that count, each with its
+length and its checksum. With what has changed a frame carries a slice of what has not. When these slices have
+passed the whole state (a sweep), all segments before that sweep are needed no more. So no epoch pays for a
+whole state.
 
 What a crash leaves cannot be mistaken for state: files only grow, each run appends to files of its own, and
 what lies behind the length that a pointer names, or in files that no pointer names, is never read.
@@ -21,9 +22,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import zlib
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -31,6 +34,7 @@ from typing import Any, BinaryIO, Final, Protocol
 from pipeline.core.snapshot import FORMAT, StateMismatch, pack, unpack
 from pipeline.runtime import meters
 from pipeline.runtime.deployment import unusable
+from pipeline.runtime.steps import spent
 
 LOG_FROM_BYTES: Final = 4 << 20
 """A state of a shard that takes more memory is logged; one that takes a quarter is packed whole again."""
@@ -44,6 +48,10 @@ SWEEP_ROWS: Final = 64
 SNAPSHOTS_KEPT: Final = 4
 HEADER: Final = b"PLsg" + FORMAT.to_bytes(2, "little")
 LENGTH_BYTES: Final = 8
+_FORCING: Final = ThreadPoolExecutor(8, "segments")
+"""A disk takes the frames of all shards in little more time than one of them, if it is asked at once, and
+packing them needs no lock of Python's. One after the other they took half of an epoch of one second.
+"""
 WAY_OUT: Final = (
     "bring the file back, `pathline state restore` a copy of the state folder, "
     "or begin anew with `pathline reset`"
@@ -96,6 +104,7 @@ class SegmentLog:
         self._began = 0  # the segment in which the running sweep began
         self._next: int | None = None  # the row with which it goes on; None: it is over
         self._file: BinaryIO | None = None
+        self._put: Future[tuple[int, float]] | None = None  # the last frame: done when it is on the disk
         self._files: dict[str, int] = {}  # that are there, and their numbers, once one was opened
         self._named = deque([self._names()], SNAPSHOTS_KEPT)
 
@@ -104,10 +113,11 @@ class SegmentLog:
         for segment in self._segments:
             yield from _read(self._folder, segment, self._name)
 
-    def write(self, state: Changing) -> dict[str, Any] | None:
-        """What has changed, durably on the disk: the pointer to all of the state. None: it is too small to be
+    def write(self, state: Changing) -> bool:
+        """Begins to write what has changed; `pointer` waits for it. False: the state is too small to be
         logged, and must be kept whole. Raises StateUnusable.
         """
+        self._settle()
         if state.bytes < (LOG_FROM_BYTES // 4 if self._segments else LOG_FROM_BYTES):
             self._close()
             self._segments = []
@@ -115,8 +125,11 @@ class SegmentLog:
             self._append(state)
         self._named.append(self._names())
         self._forget()
-        if not self._segments:
-            return None
+        return bool(self._segments)
+
+    def pointer(self) -> dict[str, Any]:
+        """To all of the state that was written, now that it is on the disk. Raises StateUnusable."""
+        self._settle()
         return {"segments": [[one.name, one.length, one.checksum] for one in self._segments]}
 
     def _append(self, state: Changing) -> None:
@@ -126,28 +139,28 @@ class SegmentLog:
             self._began, self._next = len(self._segments), 0
         assert self._next is not None
         stop = state.rows if whole else self._next + max(SWEEP_ROWS, int(state.dirty * SWEEP_SHARE))
-        frame = pack(self._name, state.changes(self._next, stop))
-        meters.logged(self._name.split("-")[0], len(frame))
-        try:
-            self._put(len(frame).to_bytes(LENGTH_BYTES, "little"), frame)
-        except OSError as error:
-            raise unusable(self._folder, error) from error
+        changes = state.changes(self._next, stop)
+        fresh = self._file is None
+        if self._file is None:
+            self._file = self._open()
+        head = HEADER if fresh else b""
+        self._put = _FORCING.submit(_put, self._file, self._segments[-1], self._name, head, changes)
         self._next = stop
         if stop >= state.rows:
             del self._segments[: self._began]
             self._began, self._next = 0, None
 
-    def _put(self, *parts: bytes) -> None:
-        if self._file is None:
-            self._file = self._open()
-            parts = (HEADER, *parts)
-        segment = self._segments[-1]
-        for part in parts:
-            self._file.write(part)
-            segment.length += len(part)
-            segment.checksum = zlib.crc32(part, segment.checksum)
-        self._file.flush()
-        os.fdatasync(self._file.fileno())
+    def _settle(self) -> None:
+        """Waits until what was begun is on the disk."""
+        if self._put is None:
+            return
+        try:
+            size, seconds = self._put.result()
+        except OSError as error:
+            raise unusable(self._folder, error) from error
+        self._put = None
+        spent("snapshot", seconds)
+        meters.logged(self._name.split("-")[0], size)
 
     def _open(self) -> BinaryIO:
         """A new file. Never one that is there: a run that died may have left it."""
@@ -156,8 +169,11 @@ class SegmentLog:
             self._files = self._found()
         number = max(self._files.values(), default=0) + 1
         segment = Segment(f"{self._name}-{number:08}.seg", 0, 0)
-        file = (self._folder / segment.name).open("xb")
-        sync_folder(self._folder)
+        try:
+            file = (self._folder / segment.name).open("xb")
+            sync_folder(self._folder)
+        except OSError as error:
+            raise unusable(self._folder, error) from error
         self._files[segment.name] = number
         self._segments.append(segment)
         return file
@@ -198,6 +214,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _put(
+    file: BinaryIO, segment: Segment, kind: str, head: bytes, changes: dict[str, Any]
+) -> tuple[int, float]:
+    """Appends a frame to a segment, and waits until it is on the disk: its bytes and its CPU time."""
+    before = time.thread_time()
+    frame = pack(kind, changes)
+    for part in (head, len(frame).to_bytes(LENGTH_BYTES, "little"), frame):
+        file.write(part)
+        segment.length += len(part)
+        segment.checksum = zlib.crc32(part, segment.checksum)
+    file.flush()
+    os.fdatasync(file.fileno())
+    return len(frame), time.thread_time() - before
 
 
 def _read(folder: Path, segment: Segment, kind: str) -> Iterator[dict[str, Any]]:

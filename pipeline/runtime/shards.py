@@ -29,7 +29,7 @@ from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import ALL_TIME, Emitted, Track
 from pipeline.runtime import aside, meters
 from pipeline.runtime.items import Claims, Counted, Fact, Routed, Time, Tracked, Verdict
-from pipeline.runtime.kept import Kept
+from pipeline.runtime.kept import Kept, Promised
 from pipeline.runtime.placing import shard_key
 from pipeline.runtime.steps import snapshot, step
 
@@ -72,6 +72,7 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes
             _put_known(self._watermark, state["watermark"])
 
     def on_batch(self, values: list[Claims]) -> tuple[Iterable[tuple[str, Verdict] | Fact], bool]:
+        self._kept.settle()
         for claims in values:
             self._watermark[claims.partition] = claims.watermark
             self._finished[claims.partition] = claims.finished
@@ -86,7 +87,7 @@ class OrdersLogic(StatefulBatchLogic[Claims, "tuple[str, Verdict] | Fact", bytes
         return [*verdicts, *_limits(self._forgotten, self._orders.seen.evicted)], StatefulBatchLogic.RETAIN
 
     @snapshot("orders")
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Promised:
         return self._kept.dump(self._orders, "orders", {"watermark": self._watermark})
 
 
@@ -124,6 +125,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             self._decided = state["decided"]
 
     def on_batch(self, values: list[Routed | Verdict]) -> tuple[Iterable[Fact | Tracked], bool]:
+        self._kept.settle()
         pieces, repeats = [], []
         for value in values:
             self._shard = value.shard
@@ -191,6 +193,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
         return self._told(stale=True), StatefulBatchLogic.RETAIN
 
     def _told(self, *, stale: bool, blocks_max: int | None = None) -> list[Fact | Tracked]:
+        self._kept.settle()
         with step("track"):
             return [
                 Fact(table, rows)
@@ -199,7 +202,7 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             ]
 
     @snapshot("track")
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Promised:
         track = self._track
         objects = sum(objects.open for objects in track.objects)
         meters.kept_open(self._shard, track.state.open_sessions, objects, len(track.waiting))
@@ -219,6 +222,7 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
             self._shard = self._kept.load(resume_state, self._follow)["shard"]
 
     def on_batch(self, values: list[Tracked]) -> tuple[Iterable[Fact | Counted], bool]:
+        self._kept.settle()
         out: list[Fact | Counted] = []
         for tracked in values:
             self._shard = tracked.shard
@@ -232,7 +236,7 @@ class FollowLogic(StatefulBatchLogic[Tracked, "Fact | Counted", bytes]):
         return out, StatefulBatchLogic.RETAIN
 
     @snapshot("follow")
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> Promised:
         return self._kept.dump(self._follow, f"follow-{self._shard}", {"shard": self._shard})
 
 

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pipeline.runtime import failure, metrics
 
 Logic = TypeVar("Logic")
+Taken = TypeVar("Taken")
 
 _SECONDS: dict[str, float] = {}
 _ROWS: dict[str, int] = {}
@@ -33,26 +34,41 @@ def step(name: str) -> Iterator[None]:
         failure.note(error, name)
         raise
     finally:
-        _SECONDS[name] = _SECONDS.get(name, 0.0) + time.thread_time() - before
+        spent(name, time.thread_time() - before)
         metrics.put(metrics.MOVED_AGE, time.time(), metrics.own_process())
 
 
-def snapshot(name: str) -> Callable[[Callable[[Logic], bytes]], Callable[[Logic], bytes]]:
-    """For a method that takes the snapshot of step `name`: what it takes and how large it is are measured."""
+def snapshot(name: str) -> Callable[[Callable[[Logic], Taken]], Callable[[Logic], bytes]]:
+    """For a method that takes the snapshot of step `name`: what it takes and how large it is are measured.
+    One that is only promised (`kept.py`) is bytes for bytewax too, when it pickles it; it measures itself.
+    """
 
-    def measured(take: Callable[[Logic], bytes]) -> Callable[[Logic], bytes]:
+    def measured(take: Callable[[Logic], Taken]) -> Callable[[Logic], bytes]:
         @wraps(take)
         def taken(logic: Logic) -> bytes:
-            before = time.perf_counter()
-            with step("snapshot"):
+            with timed(name):
                 state = take(logic)
-            metrics.add(metrics.SNAPSHOT_SECONDS, time.perf_counter() - before, name)
-            metrics.add(metrics.SNAPSHOT_BYTES, len(state), name)
-            return state
+            if isinstance(state, bytes):
+                metrics.add(metrics.SNAPSHOT_BYTES, len(state), name)
+            return cast("bytes", state)
 
         return taken
 
     return measured
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """A part of the snapshot of step `name`: CPU time, and how long everything else waits for it."""
+    before = time.perf_counter()
+    with step("snapshot"):
+        yield
+    metrics.add(metrics.SNAPSHOT_SECONDS, time.perf_counter() - before, name)
+
+
+def spent(name: str, seconds: float) -> None:
+    """Adds CPU time that another thread has spent for step `name`."""
+    _SECONDS[name] = _SECONDS.get(name, 0.0) + seconds
 
 
 def began() -> tuple[float, float]:

@@ -68,7 +68,8 @@ class Shards:
         """Seconds by the clock and of CPU that the snapshots of all shards take."""
         wall, cpu = time.perf_counter(), time.process_time()
         pairs = enumerate(zip(self.tracks, self.kept, strict=True))
-        self.snapshots = [kept.dump(track, f"track-{shard}", {}) for shard, (track, kept) in pairs]
+        promised = [kept.dump(track, f"track-{shard}", {}) for shard, (track, kept) in pairs]
+        self.snapshots = [one.kept() for one in promised]
         return time.perf_counter() - wall, time.process_time() - cpu
 
     def load(self, snapshots: list[bytes]) -> None:

@@ -62,7 +62,7 @@ class Segmented(Core):
         logged = zip(self.kept, self.logged, names, strict=True)
         return [
             pack("done", {"done": self.done}),
-            *(kept.dump(state, name, {}) for kept, state, name in logged),
+            *(kept.dump(state, name, {}).kept() for kept, state, name in logged),
             *(pack("step", step.dump()) for step in self.others()),
         ]
 
@@ -129,7 +129,7 @@ def test_abandoned_chains_outlive_restarts_while_they_become_fewer(seed: int, tm
             rows += [row for batch in found for row in batch.to_pylist()]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(segments, "SWEEP_ROWS", 8)
-            snapshot = kept.dump(ended[0], "follow-0", {})
+            snapshot = kept.dump(ended[0], "follow-0", {}).kept()
         if random.random() < 0.2:
             ended[0], kept = Follow(JOURNEYS), Kept("follow", tmp_path)
             kept.load(snapshot, ended[0])

@@ -45,6 +45,10 @@ def loaded(folder: Path, pointer: dict[str, Any]) -> list[int]:
     return values.tolist()
 
 
+def written(log: SegmentLog, state: Any) -> dict[str, Any] | None:
+    return log.pointer() if log.write(state) else None
+
+
 def lived(
     folder: Path, epochs: int, look: Callable[[dict[str, Any], list[int]], None] = lambda *_: None
 ) -> tuple[Numbers, SegmentLog, list[tuple[dict[str, Any], list[int]]]]:
@@ -54,7 +58,7 @@ def lived(
     for epoch in range(epochs):
         for row in np.random.default_rng(epoch).integers(0, ROWS, 50).tolist():
             state.put(row, epoch)
-        pointer = log.write(state)
+        pointer = written(log, state)
         assert pointer is not None
         taken.append((pointer, state.values.tolist()))
         look(*taken[-1])
@@ -103,7 +107,7 @@ def test_what_a_run_left_behind_its_last_snapshot_is_not_read(tmp_path: Path) ->
     state, log, taken = lived(folder, 30)
     pointer, values = taken[-1]
     state.put(1, 99)
-    log.write(state)
+    written(log, state)
     newest = max(folder.iterdir())
     newest.write_bytes(newest.read_bytes() + b"half")
     (folder / f"track-3-{int(newest.stem[-8:]) + 1:08}.seg").write_bytes(b"PL")
@@ -113,7 +117,7 @@ def test_what_a_run_left_behind_its_last_snapshot_is_not_read(tmp_path: Path) ->
     fresh.values[:] = values
     for epoch in range(200):
         fresh.put(epoch, 7)
-        after = again.write(fresh)
+        after = written(again, fresh)
         assert after is not None
         check(folder, after, fresh.values.tolist())
     assert len([*folder.iterdir()]) <= 4, "what nobody names is deleted in the end"
@@ -149,15 +153,15 @@ def test_a_pointer_names_nothing_but_segments(name: str) -> None:
 def test_a_small_state_is_not_logged_and_one_that_shrinks_no_more(tmp_path: Path) -> None:
     state, log = Numbers(), SegmentLog(tmp_path / "segments", "orders")
     state.bytes = segments.LOG_FROM_BYTES - 1
-    assert log.write(state) is None
+    assert written(log, state) is None
     assert not (tmp_path / "segments").exists()
     state.bytes = segments.LOG_FROM_BYTES
-    assert log.write(state) is not None
+    assert written(log, state) is not None
     state.bytes //= 2
-    assert log.write(state) is not None, "it does not go to and fro"
+    assert written(log, state) is not None, "it does not go to and fro"
     state.bytes = 0
     for _ in range(SNAPSHOTS_KEPT):
-        assert log.write(state) is None
+        assert written(log, state) is None
     assert not [*(tmp_path / "segments").iterdir()]
 
 
@@ -167,7 +171,7 @@ def test_rows_that_have_moved_are_all_written_again(tmp_path: Path) -> None:
     state.values[:] = 5
     state.moved = True
     for _ in range(200):
-        pointer = log.write(state)
+        pointer = written(log, state)
         state.moved = False
     assert pointer is not None
     assert loaded(folder, pointer) == [5] * ROWS
@@ -179,17 +183,17 @@ def test_rows_that_lie_elsewhere_after_a_restart_are_all_written_again(tmp_path:
     """
     folder = tmp_path / "segments"
     state, log, _ = lived(folder, 25)
-    kept = log.write(state)
+    kept = written(log, state)
     for restart in range(3):
         assert kept is not None
         state = Turned(np.array(loaded(folder, kept)), reverse=restart % 2 == 0)
         log = SegmentLog(folder, name_of(kept), kept)
         for epoch in range(7):
             state.put(epoch, 100 * restart + epoch)
-            kept = log.write(state)
+            kept = written(log, state)
     for _ in range(100):
         state.put(0, 5)
-        kept = log.write(state)
+        kept = written(log, state)
         assert kept is not None
         assert loaded(folder, kept) == state.values.tolist()
 

@@ -43,6 +43,8 @@ from schemas.objects import KINDS
 TOLD_ROWS: Final = 8_192
 """Rows of one output: beyond that another one is begun."""
 HEAP_SLACK_BYTES: Final = 1 << 16
+GROWTH: Final = 32
+"""Room grows by this part of it."""
 
 
 @dataclass(frozen=True)
@@ -207,25 +209,24 @@ class Objects:
             self._grow_heap(int(sizes[HEAP_NEED]))
 
     def _grow_records(self) -> None:
+        """Room for some more, a little at a time: the system moves no bytes when a large array grows at its
+        end.
+        """
         k = self.kept
         have = len(k.records)
-        more = max(have // 2, 1024)
-        records = np.concatenate([k.records, np.zeros(more, OBJECT)])
-        records["prev"][have:] = np.arange(have + 1, have + more + 1)
-        records["prev"][-1] = k.sizes[FREE_HEAD]
+        more = max(have // GROWTH, 1024)
+        for array in (k.records, k.words, k.carts, k.products, k.due):
+            array.resize((have + more, *array.shape[1:]), refcheck=False)
+        k.dirty.resize(-(-(have + more) // 64), refcheck=False)
+        k.due[have:] = NEVER
+        k.records["prev"][have:] = np.arange(have + 1, have + more + 1)
+        k.records["prev"][-1] = k.sizes[FREE_HEAD]
         k.sizes[FREE_HEAD] = have
         k.sizes[FREE] += more
-        index = np.zeros(2 * len(records), np.int32)
-        file_all(records, index)
-        self.kept = k._replace(
-            records=records,
-            words=np.concatenate([k.words, np.zeros((more, 8), np.int32)]),
-            carts=np.concatenate([k.carts, np.zeros((more, CARTS_MAX), np.uint64)]),
-            products=np.concatenate([k.products, np.zeros((more, PRODUCTS_MAX), np.uint32)]),
-            due=np.concatenate([k.due, np.full(more, NEVER)]),
-            key_index=index,
-            dirty=np.concatenate([k.dirty, np.zeros(-(-len(records) // 64) - len(k.dirty), np.uint64)]),
-        )
+        if 4 * len(k.records) > 3 * len(k.key_index):
+            index = np.zeros(2 * len(k.records), np.int32)
+            file_all(k.records, index)
+            self.kept = k._replace(key_index=index)
 
     def _grow_links(self) -> None:
         k = self.kept
