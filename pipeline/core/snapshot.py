@@ -22,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 MAGIC: Final = b"PLst"
-FORMAT: Final = 7
+FORMAT: Final = 8
 """Rises with every change of what any step's `dump` writes or of this frame."""
 
 _HEADER: Final = struct.Struct("<4sHI")

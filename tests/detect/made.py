@@ -59,6 +59,9 @@ class World:
     conversion: float = 0.3
     ranks: int = 1
     night: float = 0.15  # of the busiest hour; 0: nobody comes from midnight to six
+    opens: float = 0.0  # hour of the day; nobody comes before it
+    closes: float = 24.0
+    closed: tuple[int, ...] = ()  # days of the week, 0 is Monday
     minutes: list[Minute] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +76,8 @@ class World:
         hour = np.arange(length) % DAY / 60
         wave = 0.5 - 0.5 * np.cos(2 * np.pi * (hour - 4) / 24)
         weekend = np.where(np.arange(length) // DAY % 7 >= 5, 0.8, 1.0)
-        quiet = np.where((hour < 6) & (self.night == 0), 0.0, 1.0)
+        shut = np.isin(np.arange(length) // DAY % 7, self.closed) | (hour < self.opens) | (hour >= self.closes)
+        quiet = np.where(shut | ((hour < 6) & (self.night == 0)), 0.0, 1.0)
         season: NDArray[np.float64] = (self.night + (1 - self.night) * wave) * weekend * quiet
         return season
 

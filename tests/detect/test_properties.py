@@ -14,7 +14,13 @@ from pipeline.core.detect import Detector, Episode, Minute, Scope, Settings
 from pipeline.core.snapshot import pack, unpack
 from tests.detect.made import DAY, MONDAY, Trouble, World, run
 
-QUICK = Settings(history_minutes=300, horizon_goers=100, margin=0.0, margin_first_week=0.0)
+QUICK = Settings(
+    history_minutes=300,
+    horizon_goers=100,
+    margin=0.0,
+    margin_first_week=0.0,
+    silent_after_minutes=300,
+)
 TROUBLES = (
     Trouble("rate", DAY + 300, DAY + 360, 0.1, device="mobile"),
     Trouble("arrivals", DAY + 600, DAY + 660, 0.0),

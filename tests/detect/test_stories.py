@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.core.detect import Detector, Episode, Scope
-from tests.detect.made import DAY, HORIZON, MONDAY, Trouble, World, opened, run
+from tests.detect.made import DAY, HORIZON, MONDAY, WEEK, Trouble, World, opened, run
 
 NOON = 9 * DAY + 12 * 60
 """Of the second Wednesday."""
@@ -13,6 +15,11 @@ STEP = Scope("purchase", 1, 1, "step1")
 
 def story(*troubles: Trouble, days: float = 9.8, **world: float) -> list[Episode]:
     return run(Detector(), World(days, troubles, **world).minutes)  # type: ignore[arg-type]
+
+
+def started(episode: Episode) -> int:
+    """The day of the world on which it began."""
+    return (episode.started_at - MONDAY) // DAY
 
 
 def minutes_to_detect(episode: Episode, first: int) -> int:
@@ -80,6 +87,27 @@ def test_silence_at_night_is_called_within_75_minutes() -> None:
 
 def test_an_empty_night_is_no_alarm() -> None:
     assert story(days=14, night=0.0) == []
+
+
+@pytest.mark.parametrize("closes", [22.0, 22.5, 22.7])
+def test_a_shop_that_closes_calls_nobody(closes: float) -> None:
+    assert story(days=28, opens=8.3, closes=closes, per_minute=60, ranks=2) == []
+
+
+def test_a_day_on_which_it_is_closed_calls_nobody() -> None:
+    assert story(days=28, opens=8, closes=20, closed=(6,), per_minute=60) == []
+
+
+def test_an_hour_in_which_nobody_comes_any_more_is_called_for_three_nights_and_then_usual() -> None:
+    evening = [Trouble("arrivals", day * DAY + 21 * 60, (day + 1) * DAY, 0.0) for day in range(14, 35)]
+    changes = story(*evening, days=35, per_minute=60)
+    assert [started(episode) for episode in opened(changes)] == [14, 15, 16]
+
+
+def test_an_outage_at_the_same_hour_of_the_week_is_called_three_times_and_then_usual() -> None:
+    outages = [Trouble("arrivals", NOON + week * WEEK, NOON + week * WEEK + 60, 0.0) for week in range(1, 6)]
+    changes = story(*outages, days=51, per_minute=60)
+    assert [started(episode) for episode in opened(changes)] == [16, 23, 30]
 
 
 def test_half_the_visitors_are_no_silence() -> None:

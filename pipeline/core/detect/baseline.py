@@ -7,6 +7,8 @@
 - The *level* follows what days and trends do to all hours alike. It looks at cohorts that are at least LAG
   minutes old and fades by half in `level_half_life_minutes`, so that half an hour of a sudden drop is not in
   it.
+- Arrivals are learnt by quarter of an hour, for shops do not close on the hour. What looked silent is left
+  out, unless it did so `silent_habit` times in a row at the same hour of day or of week: then it is usual.
 - An hour is learnt two to three hours later, and only if no drop looked possible meanwhile: incidents are
   left out. What an hour differs by through its level is divided out, so that levels are not learnt as hours.
 
@@ -15,6 +17,7 @@ Hours are hours of UTC: where clocks are put forward the baseline is an hour off
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +31,7 @@ from pipeline.core.detect.layout import (
     GROUP,
     HOURS,
     LAG,
+    QUARTERS,
     SETTLED,
     SLOTS,
     WENT_ON,
@@ -82,14 +86,27 @@ def shrunk_rate(step: np.void, week_hour: int) -> float:
     return float((k[week_hour] + prior * day) / (n[week_hour] + prior))
 
 
-def shrunk_arrivals(step: np.void, week_hour: int) -> float:
-    """Entrants per minute at this hour of week. An hour of day is believed once it was seen."""
-    a, x = step["a"].astype(np.float64), step["ax"].astype(np.float64)
-    same = np.arange(week_hour % 24, HOURS, 24)
+def usual_arrivals(step: np.void, minute: int) -> tuple[float, float]:
+    """Entrants per minute in this quarter of an hour, and the share of them that is sure.
+
+    Shrunk from the quarter of the week to that of the day, which is believed once it was seen. Sure is what
+    the quarter itself, the one before and the one after all had: where a shop closes or opens a few minutes
+    later than last week, that is no silence.
+    """
+    near = [_quarter(step, minute + shift) for shift in (0, -GROUP, GROUP)]
+    usual = near[0][0]
+    return usual / GROUP, min(least for _, least in near) / usual if usual > 0.0 else 0.0
+
+
+def _quarter(step: np.void, minute: int) -> tuple[float, float]:
+    """Entrants that are usual in this quarter, and the least that is known of it."""
+    hour, quarter = hour_of_week(minute), minute // GROUP % QUARTERS
+    a, x = step["a"][:, quarter].astype(np.float64), step["ax"].astype(np.float64)
+    same = np.arange(hour % 24, HOURS, 24)
     if not x[same].any():
-        return 0.0
-    day = a[same].sum() / x[same].sum()
-    return float((a[week_hour] + day) / (x[week_hour] + 1.0)) / HOUR
+        return 0.0, 0.0
+    usual = float((a[hour] + a[same].sum() / x[same].sum()) / (x[hour] + 1.0))
+    return usual, min(usual, float(a[hour] / x[hour])) if x[hour] else usual
 
 
 def learn_hour(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.int64], first: int) -> None:
@@ -115,14 +132,32 @@ def learn_hour(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.in
 
 
 def learn_arrivals(settings: Settings, step: np.void, rows: Row, first: int) -> None:
-    """Takes the hour that began at `first` into the arrivals that are usual, where no silence was near."""
+    """Takes the hour that began at `first` into the arrivals that are usual, where no silence was near; what
+    looked silent so often in a row that it is a habit is believed at once.
+    """
     whole = step["whole"]
-    if first < rows["born"][whole] or rows["hushed"][whole] >= first:
+    if first < rows["born"][whole]:
         return
     hour, decay = hour_of_week(first), settings.weekly_decay
-    entered = rows["ring"][whole, ENTERED, slots(first, first + HOUR)].sum()
-    step["a"][hour] = step["a"][hour] * decay + entered
-    step["ax"][hour] = step["ax"][hour] * decay + 1.0
+    buckets = rows["ring"][whole, ENTERED, slots(first, first + HOUR)]
+    entered = buckets.reshape(QUARTERS, -1).sum(axis=1)
+    if rows["hushed"][whole] < first:
+        step["hushed_days"][hour % 24] = step["hushed_weeks"][hour] = 0
+        step["a"][hour] = step["a"][hour] * decay + entered
+        step["ax"][hour] = step["ax"][hour] * decay + 1.0
+        return
+    step["hushed_days"][hour % 24] += 1
+    step["hushed_weeks"][hour] += 1
+    if step["hushed_weeks"][hour] >= settings.silent_habit:
+        _believe(step, [hour], entered)
+    if step["hushed_days"][hour % 24] >= settings.silent_habit:
+        _believe(step, range(hour % 24, HOURS, 24), entered)
+
+
+def _believe(step: np.void, hours: Iterable[int], entered: NDArray[np.float32]) -> None:
+    """From now on no more than `entered` is usual in these hours."""
+    for hour in hours:
+        step["a"][hour] = np.minimum(step["a"][hour], step["ax"][hour] * entered)
 
 
 def follow_level(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.int64], cohort: int) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.core.detect import baseline, cusum, horizon
 from pipeline.core.detect.episodes import DROP, SILENCE, Episode, Open
 from pipeline.core.detect.incidents import Incidents
-from pipeline.core.detect.layout import BUCKET, ENTERED, GROUP, HOURS, SKIPPED, SLOTS
+from pipeline.core.detect.layout import BUCKET, ENTERED, GROUP, SKIPPED, SLOTS
 from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute
 from pipeline.core.detect.settings import DROPS, Settings
 from pipeline.core.detect.state import COUNTS, State
@@ -26,8 +26,6 @@ SUSPECT: Final = 0.5
 """Of a threshold: a statistic this high keeps its time from being learnt."""
 TOTALS_DECAY: Final = 0.5 ** (1 / (7 * 24))
 """Per hour: values and shares of entrants fade by half in a week."""
-SURE_FIRST_WEEK: Final = 0.5
-"""Of the arrivals expected, until each hour of the week has been seen once."""
 SEEN_GOERS: Final = 50.0
 """Before a scope is tested."""
 
@@ -129,10 +127,8 @@ class Detector:
             at, back, rows["tested"], rows["base"], rows["gain"], rows["margin"], phi, counts,
             rows["cusum"], rows["since"], rows["gathered"],
         )  # fmt: skip
-        first_week = at - rows["born"][steps["whole"][of]] < HOURS * baseline.HOUR
-        sure = np.where(first_week, SURE_FIRST_WEEK, 1.0)
         cusum.silences(
-            at, rows["heard"], rows["rate"] * rows["flow"], sure, steps["burst"][of], counts,
+            at, rows["heard"], rows["rate"] * rows["flow"], rows["sure"], steps["burst"][of], counts,
             self._settings.silent_normal, self._settings.silent_share,
             rows["quiet"], rows["quiet_since"], rows["quiet_entered"], rows["quiet_expected"],
         )  # fmt: skip
@@ -166,6 +162,7 @@ class Detector:
                 baseline.burst(self._state.steps[step], rows, at)
             if not self._incidents.steps_firing(SILENCE):
                 baseline.follow_flow(rows, at)
+            self._expect_arrivals(at)
         if at % baseline.HOUR == 0:
             self._turn_hour(at)
         if at % BUCKET == 0:
@@ -201,7 +198,6 @@ class Detector:
                 baseline.learn_arrivals(self._settings, steps[step], rows, first)
         for name in ("entrants", "value_e4", "skippers", "watched"):
             rows[name] *= TOTALS_DECAY
-        self._expect_arrivals(at)
         self._choose(at)
 
     def _expect(self, step: int, at: int) -> None:
@@ -215,7 +211,7 @@ class Detector:
         rows = self._state.rows
         for step, record in enumerate(self._state.steps):
             whole, mine = record["whole"], self._state.members[step]
-            rate = baseline.shrunk_arrivals(record, baseline.hour_of_week(at))
+            rate, rows["sure"][mine] = baseline.usual_arrivals(record, at)
             rows["rate"][mine] = rate * rows["entrants"][mine] / max(1.0, float(rows["entrants"][whole]))
 
     def _choose(self, at: int) -> None:
@@ -233,7 +229,7 @@ class Detector:
         watched = whole | np.array([_watched(scope.segment, settings) for scope in self._state.scopes], bool)
         learnt = steps["ax"].sum(axis=1)[of] >= 20
         long_awake = at - self._awake >= settings.history_minutes
-        rows["heard"] = watched & learnt & (at - rows["born"] >= settings.history_minutes) & long_awake
+        rows["heard"] = watched & learnt & (at - rows["born"] >= settings.silent_after_minutes) & long_awake
         self._silence = settings.threshold(int(rows["heard"].sum()), settings.share_silence)
         self._limit(whole)
 

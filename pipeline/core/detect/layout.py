@@ -1,6 +1,6 @@
 """The detector's state: one record per scope and one per step.
 
-A scope's record takes 1.2 kB, a step's 4.2 kB: 5 steps with 500 segments each are 3.1 MB. Times are unix
+A scope's record takes 1.2 kB, a step's 6.9 kB: 5 steps with 500 segments each are 3.1 MB. Times are unix
 minutes. *Cohort* time is the minute in which people entered: `at` minus the step's horizon.
 """
 
@@ -21,6 +21,7 @@ HOURS: Final = 168
 NEVER: Final = -(2**31)
 GROUP: Final = 15
 """Minutes over which dispersion is judged and the level follows."""
+QUARTERS: Final = 60 // GROUP
 LAG: Final = 60
 """Minutes before the level looks at a cohort: what falls within them is not absorbed."""
 
@@ -50,6 +51,7 @@ ROW: Final = np.dtype(
         ("doubt", np.float64),  # variance of the level
         ("trend", np.float64),  # the level of the last day or so: what an hour's counts are freed of
         ("rate", np.float64),  # entrants expected per minute
+        ("sure", np.float64),  # of these, the share that comes whatever the clock says exactly
         ("flow", np.float64),  # how arrivals of the last hours compare, at most 1
         ("flow_k", np.float64),
         ("flow_e", np.float64),
@@ -78,8 +80,10 @@ STEP: Final = np.dtype(
         ("n", np.float32, HOURS),  # settled by hour of week, times the level of their hour
         ("k", np.float32, HOURS),  # went on
         ("x", np.float32, HOURS),  # how often the hour was learnt
-        ("a", np.float32, HOURS),  # entered
+        ("a", np.float32, (HOURS, QUARTERS)),  # entered
         ("ax", np.float32, HOURS),
+        ("hushed_days", np.int32, 24),  # how often in a row this hour of day, or of week, looked silent
+        ("hushed_weeks", np.int32, HOURS),
         ("phi", np.float64),  # over-dispersion of who goes on, at least 1
         ("phi_sum", np.float64),
         ("phi_weight", np.float64),

@@ -58,6 +58,8 @@ class Settings:
 
     silent_normal: float = 0.5  # arrivals down to this share of the expected ones are normal
     silent_share: float = 0.1  # arrivals down to this share are silence
+    silent_after_minutes: int = WEEK_MINUTES  # none is called before: the first Sunday may well be quiet
+    silent_habit: int = 3  # so often in a row at the same hour of day, or of week, is no incident any more
     silent_dimensions: tuple[str, ...] = ()  # whose segments are watched for silence besides whole steps
 
     together_minutes: int = 45  # drops of one journey that begin within this time are one episode
