@@ -76,7 +76,8 @@ class World:
         hour = np.arange(length) % DAY / 60
         wave = 0.5 - 0.5 * np.cos(2 * np.pi * (hour - 4) / 24)
         weekend = np.where(np.arange(length) // DAY % 7 >= 5, 0.8, 1.0)
-        shut = np.isin(np.arange(length) // DAY % 7, self.closed) | (hour < self.opens) | (hour >= self.closes)
+        day = np.arange(length) // DAY % 7
+        shut = np.isin(day, self.closed) | (hour < self.opens) | (hour >= self.closes)
         quiet = np.where(shut | ((hour < 6) & (self.night == 0)), 0.0, 1.0)
         season: NDArray[np.float64] = (self.night + (1 - self.night) * wave) * weekend * quiet
         return season

@@ -1,4 +1,4 @@
-"""What is usual: of those who enter a step at this hour of the week, how many go on; and how many enter.
+"""What is usual: of those who enter a step at this hour of the week, how many go on.
 
 - A step's rate is shrunk from hour of week to hour of day to the level of the step, with priors that weigh as
   much as one more such hour. Counts of past weeks fade by `weekly_decay`.
@@ -7,17 +7,15 @@
 - The *level* follows what days and trends do to all hours alike. It looks at cohorts that are at least LAG
   minutes old and fades by half in `level_half_life_minutes`, so that half an hour of a sudden drop is not in
   it.
-- Arrivals are learnt by quarter of an hour, for shops do not close on the hour. What looked silent is left
-  out, unless it did so `silent_habit` times in a row at the same hour of day or of week: then it is usual.
 - An hour is learnt two to three hours later, and only if no drop looked possible meanwhile: incidents are
   left out. What an hour differs by through its level is divided out, so that levels are not learnt as hours.
 
-Hours are hours of UTC: where clocks are put forward the baseline is an hour off until it has faded.
+How many enter: `arrivals.py`. Hours are hours of UTC: where clocks are put forward the baseline is an hour off
+until it has faded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +29,6 @@ from pipeline.core.detect.layout import (
     GROUP,
     HOURS,
     LAG,
-    QUARTERS,
     SETTLED,
     SLOTS,
     WENT_ON,
@@ -49,7 +46,6 @@ days, and a prior that grows with it would call that a drop each time.
 """
 
 TREND: Final = 0.5 ** (GROUP / (12 * 60))
-FLOW: Final = 0.5 ** (GROUP / (6 * 60))
 WINSOR: Final = 9.0  # one group of 15 minutes counts for at most this chi²
 WINSORISED: Final = 0.99  # what is left of the expectation of chi² with one degree of freedom
 DISPERSION_DECAY: Final = 0.5 ** (GROUP / (3 * 24 * 60))  # half in three days
@@ -86,29 +82,6 @@ def shrunk_rate(step: np.void, week_hour: int) -> float:
     return float((k[week_hour] + prior * day) / (n[week_hour] + prior))
 
 
-def usual_arrivals(step: np.void, minute: int) -> tuple[float, float]:
-    """Entrants per minute in this quarter of an hour, and the share of them that is sure.
-
-    Shrunk from the quarter of the week to that of the day, which is believed once it was seen. Sure is what
-    the quarter itself, the one before and the one after all had: where a shop closes or opens a few minutes
-    later than last week, that is no silence.
-    """
-    near = [_quarter(step, minute + shift) for shift in (0, -GROUP, GROUP)]
-    usual = near[0][0]
-    return usual / GROUP, min(least for _, least in near) / usual if usual > 0.0 else 0.0
-
-
-def _quarter(step: np.void, minute: int) -> tuple[float, float]:
-    """Entrants that are usual in this quarter, and the least that is known of it."""
-    hour, quarter = hour_of_week(minute), minute // GROUP % QUARTERS
-    a, x = step["a"][:, quarter].astype(np.float64), step["ax"].astype(np.float64)
-    same = np.arange(hour % 24, HOURS, 24)
-    if not x[same].any():
-        return 0.0, 0.0
-    usual = float((a[hour] + a[same].sum() / x[same].sum()) / (x[hour] + 1.0))
-    return usual, min(usual, float(a[hour] / x[hour])) if x[hour] else usual
-
-
 def learn_hour(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.int64], first: int) -> None:
     """Takes the hour of cohorts that began at `first` into what is usual, where nothing was wrong."""
     whole = step["whole"]
@@ -129,35 +102,6 @@ def learn_hour(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.in
     day = decay ** (1 / 7)
     for name, what in (("went", WENT_ON), ("expected", EXPECTED)):
         rows[name][kept, hour % 24] = rows[name][kept, hour % 24] * day + sums[clean, what]
-
-
-def learn_arrivals(settings: Settings, step: np.void, rows: Row, first: int) -> None:
-    """Takes the hour that began at `first` into the arrivals that are usual, where no silence was near; what
-    looked silent so often in a row that it is a habit is believed at once.
-    """
-    whole = step["whole"]
-    if first < rows["born"][whole]:
-        return
-    hour, decay = hour_of_week(first), settings.weekly_decay
-    buckets = rows["ring"][whole, ENTERED, slots(first, first + HOUR)]
-    entered = buckets.reshape(QUARTERS, -1).sum(axis=1)
-    if rows["hushed"][whole] < first:
-        step["hushed_days"][hour % 24] = step["hushed_weeks"][hour] = 0
-        step["a"][hour] = step["a"][hour] * decay + entered
-        step["ax"][hour] = step["ax"][hour] * decay + 1.0
-        return
-    step["hushed_days"][hour % 24] += 1
-    step["hushed_weeks"][hour] += 1
-    if step["hushed_weeks"][hour] >= settings.silent_habit:
-        _believe(step, [hour], entered)
-    if step["hushed_days"][hour % 24] >= settings.silent_habit:
-        _believe(step, range(hour % 24, HOURS, 24), entered)
-
-
-def _believe(step: np.void, hours: Iterable[int], entered: NDArray[np.float32]) -> None:
-    """From now on no more than `entered` is usual in these hours."""
-    for hour in hours:
-        step["a"][hour] = np.minimum(step["a"][hour], step["ax"][hour] * entered)
 
 
 def follow_level(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.int64], cohort: int) -> None:
@@ -184,14 +128,6 @@ def follow_level(settings: Settings, step: np.void, rows: Row, mine: NDArray[np.
     rows["level"][mine] = np.clip(level + gain * surprise, settings.level_least, settings.level_most)
     rows["doubt"][mine] = (1.0 - gain) * doubt
     rows["trend"][mine] += (1.0 - TREND) * (rows["level"][mine] - rows["trend"][mine])
-
-
-def follow_flow(rows: Row, at: int) -> None:
-    """The same for arrivals, where only fewer are followed: a holiday is not silence."""
-    entered = rows["ring"][:, ENTERED, slots(at - LAG - GROUP, at - LAG)].sum(axis=1, dtype=np.float64)
-    rows["flow_k"] = rows["flow_k"] * FLOW + entered
-    rows["flow_e"] = rows["flow_e"] * FLOW + GROUP * rows["rate"]
-    rows["flow"] = np.clip((rows["flow_k"] + 10.0) / (rows["flow_e"] + 10.0), 0.3, 1.0)
 
 
 def disperse(step: np.void, rows: Row, cohort: int) -> None:

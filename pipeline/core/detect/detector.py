@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detect import baseline, cusum, horizon
+from pipeline.core.detect import arrivals, baseline, cusum, horizon
 from pipeline.core.detect.episodes import DROP, SILENCE, Episode, Open
 from pipeline.core.detect.incidents import Incidents
 from pipeline.core.detect.layout import BUCKET, ENTERED, GROUP, SKIPPED, SLOTS
@@ -161,7 +161,7 @@ class Detector:
             for step in range(len(self._state.steps)):
                 baseline.burst(self._state.steps[step], rows, at)
             if not self._incidents.steps_firing(SILENCE):
-                baseline.follow_flow(rows, at)
+                arrivals.follow_flow(rows, at)
             self._expect_arrivals(at)
         if at % baseline.HOUR == 0:
             self._turn_hour(at)
@@ -195,7 +195,7 @@ class Detector:
         for step in range(len(steps)):
             first = at - baseline.DELAY
             if first >= self._awake:
-                baseline.learn_arrivals(self._settings, steps[step], rows, first)
+                arrivals.learn(self._settings, steps[step], rows, first)
         for name in ("entrants", "value_e4", "skippers", "watched"):
             rows[name] *= TOTALS_DECAY
         self._choose(at)
@@ -211,7 +211,7 @@ class Detector:
         rows = self._state.rows
         for step, record in enumerate(self._state.steps):
             whole, mine = record["whole"], self._state.members[step]
-            rate, rows["sure"][mine] = baseline.usual_arrivals(record, at)
+            rate, rows["sure"][mine] = arrivals.usual(record, at)
             rows["rate"][mine] = rate * rows["entrants"][mine] / max(1.0, float(rows["entrants"][whole]))
 
     def _choose(self, at: int) -> None:
