@@ -101,11 +101,9 @@ A segment:
   is really missing.
 - A crowd anew each day (`crowds`) is more than the data show, too. Small segments are then a few people,
   copied hundreds of times, and their rates differ from day to day accordingly.
-- Two faults of the detector at this commit show, that are not chance. What is usual of arrivals is one figure
-  for a whole hour: where visitors stop coming in the middle of one (`half past`) its second half is called
-  every night, and an opening hour for the steps behind, whose first entrants come within it. And an hour in
-  which silence looked possible is not learnt: where they come after ten on one weekday and not on the others
-  (`shop`, by one real visit), the other nights are called again and again.
+- Two faults of the detector that these worlds brought to light are mended: arrivals were one figure for a whole
+  hour, so that a shop that closes at half past was called every night; and an hour that looked silent was never
+  learnt.
 - The shop's file has nobody from ten at night to eight. The night comes from the {len(otto_visits())} visits
   of OTTO's file, smoothed over five hours. The web server's log has no hours: all of its lines lie in one
   minute of each.

@@ -10,8 +10,8 @@
 - An hour is learnt two to three hours later, and only if no drop looked possible meanwhile: incidents are
   left out. What an hour differs by through its level is divided out, so that levels are not learnt as hours.
 
-How many enter: `arrivals.py`. Hours are hours of UTC: where clocks are put forward the baseline is an hour off
-until it has faded.
+How many enter: `arrivals.py`. Hours are hours of UTC: where clocks are put forward the baseline is an hour
+off until it has faded.
 """
 
 from __future__ import annotations
