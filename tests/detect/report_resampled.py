@@ -101,9 +101,9 @@ A segment:
   is really missing.
 - A crowd anew each day (`crowds`) is more than the data show, too. Small segments are then a few people,
   copied hundreds of times, and their rates differ from day to day accordingly.
-- Two faults of the detector that these worlds brought to light are mended: arrivals were one figure for a whole
-  hour, so that a shop that closes at half past was called every night; and an hour that looked silent was never
-  learnt.
+- Two faults of the detector that these worlds brought to light are mended: arrivals were one figure for a
+  whole hour, so that a shop that closes at half past was called every night; and an hour that looked silent
+  was never learnt.
 - The shop's file has nobody from ten at night to eight. The night comes from the {len(otto_visits())} visits
   of OTTO's file, smoothed over five hours. The web server's log has no hours: all of its lines lie in one
   minute of each.
