@@ -45,7 +45,8 @@ LIMITS: Final[dict[str, Limit]] = {
     ),
     "segments": Limit(
         "deployment",
-        "times that a segment beyond 500 of a step was left out of a minute: no alert of its own looks at it",
+        "times that a segment beyond 500 of a step, or a pair of them beyond 200, was left out of a minute: no "
+        "alert looks at it, and none names it as the cause",
         "channels, countries, devices or sites with very many values: let the mapping group them",
     ),
     "abandoned": Limit(

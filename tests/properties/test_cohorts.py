@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from hypothesis import given
@@ -29,6 +30,8 @@ SEGMENT = ("device", "channel", "country")
 
 
 SEGMENTS_MAX = 3
+PAIRS_MAX = 2
+PAIRS_ALL_MAX = 5
 
 
 class Heard:
@@ -37,12 +40,18 @@ class Heard:
     def __init__(self) -> None:
         self.rows: list[list[Any]] = []
         self.minutes: list[list[Any]] = []
+        self.left_out = 0
 
     def dump(self) -> dict[str, Any]:
-        return {"rows": [*map(list, self.rows)], "minutes": [*map(list, self.minutes)]}
+        return {
+            "rows": [*map(list, self.rows)],
+            "minutes": [*map(list, self.minutes)],
+            "left_out": self.left_out,
+        }
 
     def load(self, dumped: dict[str, Any]) -> None:
         self.rows, self.minutes = [*map(list, dumped["rows"])], [*map(list, dumped["minutes"])]
+        self.left_out = dumped["left_out"]
 
 
 class CohortCore(Core):
@@ -52,7 +61,7 @@ class CohortCore(Core):
         super().__init__(*args)
         self.moves = Moves(self.journeys, [True] * len(self.journeys))
         self.cohorts = [Cohorts() for _ in range(self.way.shards)]
-        self.gather = Gather(self.journeys, self.way.shards, SEGMENTS_MAX)
+        self.gather = Gather(self.journeys, self.way.shards, SEGMENTS_MAX, PAIRS_MAX, PAIRS_ALL_MAX)
         self.heard = Heard()
 
     def write(self, shard: int, told: Iterable[Emitted | Spoken], watermark: int) -> None:
@@ -70,6 +79,7 @@ class CohortCore(Core):
         passed = ENDED if watermark >= ALL_TIME else watermark // 60_000 - 1
         for minute_ in self.gather.apply([Settled(shard, settled, known, passed)]):
             self.heard.minutes.append(plain(minute_))
+        self.heard.left_out = self.gather.left_out
         for row in settled:
             journey = self.journeys[row["journey"]]
             names = [known[row[name]] for name in ("site", *SEGMENT)]
@@ -147,26 +157,57 @@ def minute(ms: int) -> int:
     return ms // 60_000
 
 
-def scopes(told: Told, journeys: Iterable[Journey]) -> list[list[Any]]:
-    """The minutes of the same, cohort by cohort: at most SEGMENTS_MAX segments of a step, in their order."""
+class Taken:
+    """Which segments and pairs of a step there are, in the order of time; how much was left out."""
+
+    def __init__(self) -> None:
+        self.known: set[tuple[Any, ...]] = set()
+        self.left_out = 0
+
+    def of(self, step: Any, parts: int) -> int:
+        return sum(one == step and len(segment) == parts for one, segment in self.known)
+
+    def varies(self, step: Any, part: tuple[str, str]) -> bool:
+        """Whether this value is known, and another one of its dimension."""
+        values = {s[0][1] for one, s in self.known if one == step and len(s) == 1 and s[0][0] == part[0]}
+        return part[1] in values and len(values) > 1
+
+    def minute(self, sums: dict[Any, Counter[Any]]) -> None:
+        for step, segment in sorted(sums):
+            if len(segment) == 1 and (step, segment) not in self.known:
+                self.take(step, segment, self.of(step, 1) < SEGMENTS_MAX)
+        for step, segment in sorted(sums, key=lambda key: (-sums[key]["entered", NOW], key)):
+            fresh = len(segment) == 2 and (step, segment) not in self.known
+            if fresh and all(self.varies(step, part) for part in segment):
+                every = sum(len(segment) == 2 for _, segment in self.known)
+                self.take(step, segment, self.of(step, 2) < PAIRS_MAX and every < PAIRS_ALL_MAX)
+
+    def take(self, step: Any, segment: Any, has_room: bool) -> None:
+        if has_room:
+            self.known.add((step, segment))
+        else:
+            self.left_out += 1
+
+
+def scopes(told: Told, journeys: Iterable[Journey]) -> tuple[list[list[Any]], list[int]]:
+    """The minutes of the same, cohort by cohort, and how much had been left out until each."""
     names = {(one.name, one.version, stage.rank): stage.name for one in journeys for stage in one.stages}
     sums: dict[int, dict[Any, Counter[Any]]] = defaultdict(lambda: defaultdict(Counter))
     for (what, at, *key, site, device, channel, country, horizon), count in told.items():
         named = {"channel": channel, "country": country, "device": device, "site": site}
         step = (*key, names[tuple(key)])
-        for segment in [(), *(((name, word),) for name, word in named.items() if word)]:
+        values = [(name, word) for name, word in named.items() if word]
+        for segment in [(), *((one,) for one in values), *combinations(values, 2)]:
             sums[at][step, segment][what, horizon] += count
-    known: Counter[Any] = Counter()
-    taken = set()
-    minutes = []
+    taken = Taken()
+    minutes, left_out = [], []
     for at in range(min(sums, default=0), max(sums, default=-1) + 1):
+        taken.minute(sums[at])
+        left_out.append(taken.left_out)
         rows = []
-        for (step, segment), own in sorted(sums[at].items()):
-            if (step, segment) not in taken:
-                if segment and known[step] >= SEGMENTS_MAX:
-                    continue
-                known[step] += bool(segment)
-                taken.add((step, segment))
+        for (step, segment), own in sums[at].items():
+            if segment and (step, segment) not in taken.known:
+                continue
             horizons = range(len(HORIZONS_MINUTES))
             columns = [
                 own["entered", NOW],
@@ -177,7 +218,7 @@ def scopes(told: Told, journeys: Iterable[Journey]) -> list[list[Any]]:
             ]
             rows.append([list(step), [list(one) for one in segment], *columns])
         minutes.append([at, sorted(rows)])
-    return minutes
+    return minutes, left_out
 
 
 @given(cut_worlds())
@@ -196,9 +237,10 @@ def check(world: World) -> None:
     assert isinstance(core, CohortCore)
     wanted = expected(rows_of(core).transitions, journeys)
     assert told_by(core) == wanted
-    told = scopes(wanted, journeys)
+    told, left_out = scopes(wanted, journeys)
     heard = core.heard.minutes  # up to the minute in which somebody came last, or as far as time came before
     assert heard[: len(told)] == told[: len(heard)]
+    assert core.heard.left_out == [0, *left_out][min(len(heard), len(told))]
     come = [at for what, at, *_, horizon in wanted if what in ("entered", "skipped") and horizon == NOW]
     assert not come or heard[-1][0] >= max(come)
     after = heard[len(told) :]  # time may pass beyond the last cohort: minutes of nothing

@@ -5,6 +5,10 @@ segment only, that segment shows it more clearly than any larger scope does, the
 everywhere, the whole shows it most clearly. So the cause is the scope with the highest likelihood ratio for
 a drop in it alone (Kulldorff's scan statistic), if it holds most of the whole deficit and nothing
 significant is left outside.
+
+A pair of values is named if it shows the drop more clearly than both of its halves do, and is a real part of
+either: where nearly all of one half are in it, it would only say in two words what the other half says in
+one.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ MOST: Final = 0.8  # of the whole deficit is in the cause
 LEFT_Z: Final = 2.0  # standard deviations that may be left outside
 KNOWN: Final = 0.08  # a segment's expected rate is not known better than this, relative
 SEEN_Z: Final = 3.0  # that the cause itself must show
-NEARLY_ALL: Final = 0.9  # a segment with so much of the whole says nothing that the whole does not
+NEARLY_ALL: Final = 0.9  # a segment with so much of the whole, or of its half, says nothing that it does not
 COVERED: Final = 0.9  # a dimension that covers less cannot tell rate from mix
 LARGE: Final = 0.1  # of the whole: worth naming as not affected
 
@@ -53,7 +57,7 @@ def explain(
     cause = _smallest(scopes, n, k, e, variance, phi)
     fallen = scopes.index(cause) if cause else 0
     drop = float(1.0 - k[fallen] / e[fallen])
-    return Explanation(cause, mix, dimension, _unaffected(scopes, k, e, variance, drop))
+    return Explanation(cause, mix, dimension, _unaffected(scopes, k, e, variance, cause or scopes[0], drop))
 
 
 def evidence(n: float, k: float, e: float, phi: float) -> float:
@@ -74,9 +78,12 @@ def _smallest(
 ) -> Scope | None:
     deficit = e - k
     whole = float(deficit[0])
+    places = {scope.segment: i for i, scope in enumerate(scopes)}
     best, cause = evidence(n[0], k[0], e[0], phi), None
     for i in np.argsort(e, kind="stable").tolist():
         if i == 0 or e[i] > NEARLY_ALL * e[0] or deficit[i] < SEEN_Z * math.sqrt(variance[i]):
+            continue
+        if len(scopes[i].segment) > 1 and _says_its_half(i, scopes, places, n, e):
             continue
         outside = max(float(variance[0] - variance[i]), 0.0)
         left = whole - float(deficit[i])
@@ -88,6 +95,18 @@ def _smallest(
         if found > best:
             best, cause = found, scopes[i]
     return cause
+
+
+def _says_its_half(
+    i: int,
+    scopes: list[Scope],
+    places: dict[tuple[tuple[str, str], ...], int],
+    n: NDArray[np.float64],
+    e: NDArray[np.float64],
+) -> bool:
+    """Whether nearly all of one half of a pair are in the pair, by who came or by who was to go on."""
+    halves = [places[part,] for part in scopes[i].segment if (part,) in places]
+    return any(n[i] > NEARLY_ALL * n[half] or e[i] > NEARLY_ALL * e[half] for half in halves)
 
 
 def _mix(
@@ -114,13 +133,19 @@ def _unaffected(
     k: NDArray[np.float64],
     e: NDArray[np.float64],
     variance: NDArray[np.float64],
+    cause: Scope,
     drop: float,
 ) -> tuple[Scope, ...]:
-    """Large segments that have, with 97.5 %, less than half of the drop."""
-    return tuple(
-        scopes[i]
-        for i in range(1, len(scopes))
-        if len(scopes[i].segment) == 1
-        and e[i] >= LARGE * e[0]
-        and 1.0 - (k[i] - 2.0 * math.sqrt(variance[i])) / e[i] < drop / 2
-    )
+    """Large segments that have, with 97.5 %, less than half of the drop that would be theirs: that of the
+    cause where they are apart from it, else that of the whole. A part of the cause's own name is affected.
+    """
+    parts = dict(cause.segment)
+    whole = min(drop, float(1.0 - k[0] / e[0]))
+    found = []
+    for i, scope in enumerate(scopes):
+        if len(scope.segment) != 1 or scope.segment[0] in cause.segment or e[i] < LARGE * e[0]:
+            continue
+        theirs = drop if scope.segment[0][0] in parts else whole
+        if 1.0 - (k[i] - 2.0 * math.sqrt(variance[i])) / e[i] < theirs / 2:
+            found.append(scope)
+    return tuple(found)

@@ -1,11 +1,12 @@
 """From the cohorts of the shards to minutes of scopes: summed, in the order of time, when all have passed.
 
-Integers only, and which segments are known follows from minutes and names, so it does not matter which shard
-came first, nor how the stream was cut.
+Integers only, and which segments are known follows from minutes, counts and names, so it does not matter
+which shard came first, nor how the stream was cut.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,15 +15,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.count.cohorts import COHORT, NOW
-from pipeline.core.detect.minutes import HORIZONS_MINUTES, WHOLE, Minute, Scope
+from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute, Scope
+from pipeline.core.detect.sums import (
+    DAY,
+    DIMENSIONS,
+    JOURNEYS_MAX,
+    KEY_COLUMNS,
+    KINDS,
+    PAIRS_FROM,
+    RANK_MAX,
+    Key,
+    halves,
+    summed,
+)
 from pipeline.core.words import Words
 from schemas.journeys import Journey
 
-DIMENSIONS: Final = ("channel", "country", "device", "site")
-"""By which steps are cut into segments; one whose value is not known is no segment."""
-
 SEGMENTS_MAX: Final = 500
 """Of one step: those that come first. Each costs memory, and a part of the budget of false alarms."""
+
+PAIRS_MAX: Final = 200
+"""Pairs of values of two dimensions, of one step: those that come first, the larger of a minute before the
+smaller. No test looks at them, so they cost memory alone; they explain what was found in something larger, so
+the small ones that come late could say little. They are beside the segments, never in the place of one.
+"""
+
+PAIRS_ALL_MAX: Final = 5_000
+"""Of all steps together: the detector has room for so many beside twenty thousand others."""
 
 WORDS_SLACK: Final = 4096
 """Words are rebuilt when they are four times those that scopes use plus this."""
@@ -31,14 +50,6 @@ ENDED: Final = np.iinfo(np.int64).max
 """What a shard has passed at the end of all."""
 
 EMPTY: Final = np.empty(0, COHORT)
-_CODE_BITS: Final = 24
-_DIMENSION_BITS: Final = 3
-_RANK_BITS: Final = 5
-_JOURNEY_BITS: Final = 8
-
-
-Key = tuple[int, int, int, int]
-"""Place of the journey, rank, place of the dimension from 1 (0: the whole step), code of its value."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +74,31 @@ class Settled:
 class Gather:
     """Collects what `shards` shards tell until all have passed a minute."""
 
-    def __init__(self, journeys: Sequence[Journey], shards: int, segments_max: int = SEGMENTS_MAX) -> None:
+    def __init__(
+        self,
+        journeys: Sequence[Journey],
+        shards: int,
+        segments_max: int = SEGMENTS_MAX,
+        pairs_max: int = PAIRS_MAX,
+        pairs_all_max: int = PAIRS_ALL_MAX,
+    ) -> None:
+        assert len(journeys) <= JOURNEYS_MAX
+        assert all(len(journey.stages) <= RANK_MAX for journey in journeys)
         self._journeys = journeys
-        self._segments_max = segments_max
+        self._segments_max, self._pairs_max, self._pairs_all_max = segments_max, pairs_max, pairs_all_max
         self._begin(EMPTY, Words(), np.full(shards, -1, np.int64), -1)
-        self._scopes: dict[Key, Scope] = {}
-        self._segments: dict[tuple[int, int], int] = {}  # by journey and rank: how many
         self.left_out = 0
-        """How often a segment beyond the limit was left out of a minute."""
+        """How often a segment or a pair beyond its limit was left out of a minute."""
 
     def _begin(self, rows: NDArray[np.void], words: Words, passed: NDArray[np.int64], told: int) -> None:
         self._rows, self._words, self._passed = rows, words, passed
         self.told = told
         """The last minute that was handed on; -1: none."""
+        self._scopes: dict[Key, Scope] = {}
+        self._segments: Counter[tuple[int, int]] = Counter()  # by journey and rank: how many
+        self._values: Counter[tuple[int, int, int]] = Counter()  # the same of one kind
+        self._pairs: Counter[tuple[int, int]] = Counter()
+        self._codes: list[set[int]] = [set() for _ in KINDS]  # of values, by their kind
 
     def apply(self, parts: Sequence[Settled]) -> list[Minute]:
         """Takes what shards tell; returns the minutes that all have passed now, with those in which nothing
@@ -107,19 +130,34 @@ class Gather:
         return rows
 
     def _minutes(self, rows: NDArray[np.void], first: int, until: int) -> Iterator[Minute]:
-        keys, sums = _summed(rows, first)
-        minutes = (keys >> (_CODE_BITS + _DIMENSION_BITS + _RANK_BITS + _JOURNEY_BITS)) + first
+        rows = rows[np.argsort(rows["minute"], kind="stable")]
+        days = np.arange(first, until + 1 + DAY, DAY)
+        cuts = np.searchsorted(rows["minute"], days).tolist()
+        for day, begin, end in zip(days[:-1].tolist(), cuts, cuts[1:], strict=False):
+            yield from self._day(rows[begin:end], day, min(day + DAY - 1, until))
+
+    def _day(self, rows: NDArray[np.void], first: int, until: int) -> Iterator[Minute]:
+        minutes, keys, sums = summed(rows, first, self._kinds(rows))
         ends = np.searchsorted(minutes, np.arange(first, until + 1), side="right")
         begin = 0
         for minute, end in zip(range(first, until + 1), ends.tolist(), strict=True):
             yield self._minute(minute, keys[begin:end], sums[begin:end])
             begin = end
 
+    def _kinds(self, rows: NDArray[np.void]) -> list[int]:
+        """Those that may come of these rows: no pairs with a dimension that has but one value."""
+        varied: set[str] = set()
+        for kind in range(1, PAIRS_FROM):
+            used = np.unique(rows[KINDS[kind][0]])
+            if len(self._codes[kind].union(used[used > 0][:2].tolist())) > 1:
+                varied.update(KINDS[kind])
+        return [kind for kind, names in enumerate(KINDS) if kind < PAIRS_FROM or varied.issuperset(names)]
+
     def _minute(self, at: int, keys: NDArray[np.int64], sums: NDArray[np.int64]) -> Minute:
-        found = self._scopes_of([_parted(key) for key in keys.tolist()])
+        h = len(HORIZONS_MINUTES)
+        found = self._scopes_of([*map(tuple, keys.tolist())], sums[:, h].tolist())
         kept = [place for place, scope in enumerate(found) if scope is not None]
         own = sums[kept]
-        h = len(HORIZONS_MINUTES)
         return Minute(
             at=at,
             scopes=[scope for scope in found if scope is not None],
@@ -130,36 +168,61 @@ class Gather:
             value_e4=own[:, 2 * h + 3],
         )
 
-    def _scopes_of(self, keys: list[Key]) -> list[Scope | None]:
-        """The scope of each key; None for a segment beyond the limit. New ones come in by their names."""
-        fresh = {key: self._scope(*key) for key in keys if key not in self._scopes}
-        for key in sorted(fresh, key=lambda one: fresh[one]):
-            count = self._segments.get(key[:2], 0)
-            if key[2] and count >= self._segments_max:
+    def _scopes_of(self, keys: list[Key], entered: list[int]) -> list[Scope | None]:
+        """The scope of each key; None for what is left out. New segments come in by their names, and pairs
+        after them: the larger before the smaller, then by their names.
+        """
+        fresh = {key: count for key, count in zip(keys, entered, strict=True) if key not in self._scopes}
+        singles = {key: self._scope(*key) for key in fresh if key[2] < PAIRS_FROM}
+        for key in sorted(singles, key=lambda one: singles[one]):
+            if key[2] and self._segments[key[:2]] >= self._segments_max:
                 self.left_out += 1
                 continue
-            self._segments[key[:2]] = count + (key[2] > 0)
-            self._scopes[key] = fresh[key]
+            self._take(key, singles[key])
+        pairs = {key: self._scope(*key) for key in fresh if key[2] >= PAIRS_FROM and self._says_more(key)}
+        for key in sorted(pairs, key=lambda one: (-fresh[one], pairs[one])):
+            if not self._has_room(key):
+                self.left_out += 1
+                continue
+            self._take(key, pairs[key])
         return [self._scopes.get(key) for key in keys]
+
+    def _says_more(self, pair: Key) -> bool:
+        """Whether a pair can say what neither of its halves does: both are known, and neither is the only
+        value that its step has of its dimension.
+        """
+        return all(self._values[half[:3]] > 1 and half in self._scopes for half in halves(pair))
+
+    def _has_room(self, pair: Key) -> bool:
+        return self._pairs[pair[:2]] < self._pairs_max and self._pairs.total() < self._pairs_all_max
+
+    def _take(self, key: Key, scope: Scope) -> None:
+        self._scopes[key] = scope
+        if key[2] >= PAIRS_FROM:
+            self._pairs[key[:2]] += 1
+        elif key[2]:
+            self._segments[key[:2]] += 1
+            self._values[key[:3]] += 1
+            self._codes[key[2]].add(key[3])
 
     def _prune(self) -> None:
         """Forgets words that neither a scope nor a row that waits needs."""
         if len(self._words.known) > 4 * (len(self._scopes) + len(self._rows)) + WORDS_SLACK:
             self.load(self.dump())
 
-    def _scope(self, journey: int, rank: int, dimension: int, code: int) -> Scope:
+    def _scope(self, journey: int, rank: int, kind: int, *codes: int) -> Scope:
         one = self._journeys[journey]
-        segment = ((DIMENSIONS[dimension - 1], self._words.known[code]),) if dimension else WHOLE
+        segment = tuple(zip(KINDS[kind], (self._words.known[code] for code in codes), strict=False))
         return Scope(one.name, one.version, rank, one.stages[rank - 1].name, segment)
 
     def dump(self) -> dict[str, Any]:
         """State for a snapshot: what waits, which segments are known, and the words of both."""
-        rows, keys = self._rows.copy(), np.array([*self._scopes], np.int64).reshape(-1, 4)
-        codes = [keys[:, 3], *(rows[name].astype(np.int64) for name in DIMENSIONS)]
+        rows, keys = self._rows.copy(), np.array([*self._scopes], np.int64).reshape(-1, KEY_COLUMNS)
+        codes = [keys[:, 3], keys[:, 4], *(rows[name].astype(np.int64) for name in DIMENSIONS)]
         used, local = np.unique(np.concatenate([[0], *codes]), return_inverse=True)
         own = np.split(local[1:], np.cumsum([len(one) for one in codes])[:-1])
-        keys[:, 3] = own[0]
-        for name, column in zip(DIMENSIONS, own[1:], strict=True):
+        keys[:, 3], keys[:, 4] = own[:2]
+        for name, column in zip(DIMENSIONS, own[2:], strict=True):
             rows[name] = column
         return {
             "rows": rows,
@@ -174,41 +237,5 @@ class Gather:
         """Goes on from what `dump` wrote."""
         self._begin(dumped["rows"], Words(dumped["words"]), dumped["passed"], int(dumped["told"]))
         self.left_out = int(dumped["left_out"])
-        self._scopes, self._segments = {}, {}
-        for journey, rank, dimension, code in dumped["scopes"].tolist():
-            self._scopes[journey, rank, dimension, code] = self._scope(journey, rank, dimension, code)
-            count = self._segments.get((journey, rank), 0)
-            self._segments[journey, rank] = count + (dimension > 0)
-
-
-def _summed(rows: NDArray[np.void], first: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys, ascending, of minute, journey, rank, dimension and its value, and their sums: who settled and who
-    went on by horizon (with NOW as the last of each), who skipped, and value.
-    """
-    step = (rows["minute"] - first) << _JOURNEY_BITS | rows["journey"].astype(np.int64)
-    step = step << _RANK_BITS | rows["rank"].astype(np.int64)
-    keys, places = [], []
-    for dimension in range(len(DIMENSIONS) + 1):
-        code = (
-            rows[DIMENSIONS[dimension - 1]].astype(np.int64) if dimension else np.zeros(len(rows), np.int64)
-        )
-        place = np.flatnonzero(code) if dimension else np.arange(len(rows))
-        keys.append((step[place] << _DIMENSION_BITS | dimension) << _CODE_BITS | code[place])
-        places.append(place)
-    found, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    whole = rows[np.concatenate(places)]
-    horizons = NOW + 1
-    sums = np.zeros((len(found), 2 * horizons + 2), np.int64)
-    np.add.at(sums, (inverse, whole["horizon"]), whole["entered"])
-    np.add.at(sums, (inverse, horizons + whole["horizon"]), whole["went_on"])
-    np.add.at(sums[:, 2 * horizons], inverse, whole["skipped"])
-    np.add.at(sums[:, 2 * horizons + 1], inverse, whole["value_e4"])
-    return found, sums
-
-
-def _parted(key: int) -> Key:
-    """Journey, rank, dimension and code of a key."""
-    code, key = key & (1 << _CODE_BITS) - 1, key >> _CODE_BITS
-    dimension, key = key & (1 << _DIMENSION_BITS) - 1, key >> _DIMENSION_BITS
-    rank, key = key & (1 << _RANK_BITS) - 1, key >> _RANK_BITS
-    return key & (1 << _JOURNEY_BITS) - 1, rank, dimension, code
+        for key in map(tuple, dumped["scopes"].tolist()):
+            self._take(key, self._scope(*key))
