@@ -49,10 +49,11 @@ def iso(at: float) -> str:
 
 
 def scope(segment: str) -> str:
-    return segment or "everybody"
+    """Both parts of a pair belong together: a comma would read as a list of two."""
+    return segment.replace(", ", " and ") or "everybody"
 
 
 def place(alert: Alert) -> str:
     """Where it is: checkout › payment, device=mobile."""
     step = f"{alert.journey} › {alert.stage}"
-    return f"{step}, {alert.segment}" if alert.segment else step
+    return f"{step}, {scope(alert.segment)}" if alert.segment else step

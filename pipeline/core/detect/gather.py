@@ -98,6 +98,7 @@ class Gather:
         self._segments: Counter[tuple[int, int]] = Counter()  # by journey and rank: how many
         self._values: Counter[tuple[int, int, int]] = Counter()  # the same of one kind
         self._pairs: Counter[tuple[int, int]] = Counter()
+        self._pairs_all = 0
         self._codes: list[set[int]] = [set() for _ in KINDS]  # of values, by their kind
 
     def apply(self, parts: Sequence[Settled]) -> list[Minute]:
@@ -179,27 +180,36 @@ class Gather:
                 self.left_out += 1
                 continue
             self._take(key, singles[key])
-        pairs = {key: self._scope(*key) for key in fresh if key[2] >= PAIRS_FROM and self._says_more(key)}
-        for key in sorted(pairs, key=lambda one: (-fresh[one], pairs[one])):
-            if not self._has_room(key):
-                self.left_out += 1
-                continue
-            self._take(key, pairs[key])
+        self._take_pairs({key: count for key, count in fresh.items() if key[2] >= PAIRS_FROM})
         return [self._scopes.get(key) for key in keys]
+
+    def _take_pairs(self, fresh: dict[Key, int]) -> None:
+        """Takes those of these pairs, with how many entered, that say more and have room."""
+        telling = [key for key in fresh if self._says_more(key)]
+        pairs = {key: self._scope(*key) for key in telling if self._has_room(key)}
+        self.left_out += len(telling) - len(pairs)
+        for key in sorted(pairs, key=lambda one: (-fresh[one], pairs[one])):
+            if self._has_room(key):
+                self._take(key, pairs[key])
+            else:
+                self.left_out += 1
 
     def _says_more(self, pair: Key) -> bool:
         """Whether a pair can say what neither of its halves does: both are known, and neither is the only
         value that its step has of its dimension.
         """
-        return all(self._values[half[:3]] > 1 and half in self._scopes for half in halves(pair))
+        one, other = halves(pair)
+        values, scopes = self._values, self._scopes
+        return values[one[:3]] > 1 and values[other[:3]] > 1 and one in scopes and other in scopes
 
     def _has_room(self, pair: Key) -> bool:
-        return self._pairs[pair[:2]] < self._pairs_max and self._pairs.total() < self._pairs_all_max
+        return self._pairs[pair[:2]] < self._pairs_max and self._pairs_all < self._pairs_all_max
 
     def _take(self, key: Key, scope: Scope) -> None:
         self._scopes[key] = scope
         if key[2] >= PAIRS_FROM:
             self._pairs[key[:2]] += 1
+            self._pairs_all += 1
         elif key[2]:
             self._segments[key[:2]] += 1
             self._values[key[:3]] += 1

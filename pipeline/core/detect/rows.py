@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from pipeline.core.detect.episodes import Episode
 from pipeline.core.detect.minutes import Scope
 from schemas.tables import ALERTS, WORD
+
+_ESCAPED: Final = str.maketrans({"%": "%25", ",": "%2C", "&": "%26"})
 
 
 def rows(episodes: Sequence[Episode]) -> pa.RecordBatch:
@@ -21,8 +23,12 @@ def rows(episodes: Sequence[Episode]) -> pa.RecordBatch:
 
 
 def scope_text(scope: Scope | None) -> str:
-    """'device=mobile', 'channel=email, device=mobile'; '' is everybody."""
-    return ", ".join(f"{dimension}={value}" for dimension, value in scope.segment) if scope else ""
+    """'device=mobile', 'channel=email, device=mobile'; '' is everybody.
+
+    What is between two parts does not stand in a value: who reads it could take one part for two.
+    """
+    parts = scope.segment if scope else ()
+    return ", ".join(f"{dimension}={value.translate(_ESCAPED)}" for dimension, value in parts)
 
 
 def _row(episode: Episode) -> dict[str, Any]:

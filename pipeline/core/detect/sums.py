@@ -5,7 +5,7 @@ A scope's key is packed into an integer, so that rows are grouped by sorting int
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -25,6 +25,7 @@ KINDS: Final[tuple[tuple[str, ...], ...]] = (
 """What a scope names: nobody in particular, a value of one dimension, or one of each of two."""
 
 PAIRS_FROM: Final = 1 + len(DIMENSIONS)
+_HALVES: Final = [tuple(1 + DIMENSIONS.index(name) for name in names) for names in KINDS]
 
 DAY: Final = 24 * 60
 """Minutes that are summed at once."""
@@ -32,12 +33,15 @@ _DAY_BITS: Final = 11
 _JOURNEY_BITS: Final = 8
 _RANK_BITS: Final = 5
 _KIND_BITS: Final = 4
-_VALUE_BITS: Final = 35
+_VALUE_BITS: Final = 32
+_HORIZON_BITS: Final = 3
 JOURNEYS_MAX: Final = 1 << _JOURNEY_BITS
 RANK_MAX: Final = (1 << _RANK_BITS) - 1
 assert DAY <= 1 << _DAY_BITS
 assert len(KINDS) <= 1 << _KIND_BITS
-assert _DAY_BITS + _JOURNEY_BITS + _RANK_BITS + _KIND_BITS + _VALUE_BITS <= 63, "keys are int64"
+assert NOW < 1 << _HORIZON_BITS
+_ALL_BITS: Final = _DAY_BITS + _JOURNEY_BITS + _RANK_BITS + _KIND_BITS + _VALUE_BITS + _HORIZON_BITS
+assert _ALL_BITS <= 63, "keys are int64"
 
 Key = tuple[int, int, int, int, int]
 """Place of the journey, rank, place in KINDS, code of its first value and of its second; 0: there is none."""
@@ -62,21 +66,27 @@ def summed(
             numbers, codes = values[name]
             place = place[numbers[place] > 0]
             own, most = own * len(codes) + numbers, most * len(codes)
-        assert most <= 1 << _VALUE_BITS, "two dimensions with hundreds of thousands of values each"
-        keys.append((step[place] << _KIND_BITS | kind) << _VALUE_BITS | own[place])
+        assert most <= 1 << _VALUE_BITS, "two dimensions with tens of thousands of values each"
+        key = (step[place] << _KIND_BITS | kind) << _VALUE_BITS | own[place]
+        keys.append(key << _HORIZON_BITS | rows["horizon"][place])
         places.append(place)
-    found, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    whole = rows[np.concatenate(places)]
+    packed = np.concatenate(keys)
+    order = np.argsort(packed)
+    packed, place = packed[order], np.concatenate(places)[order]
+    begins = np.flatnonzero(np.diff(packed, prepend=-1))
+    horizon, scope = packed[begins] & (1 << _HORIZON_BITS) - 1, packed[begins] >> _HORIZON_BITS
+    is_new = np.diff(scope, prepend=-1) != 0
+    found, own = scope[is_new], np.cumsum(is_new) - 1
     horizons = NOW + 1
-    width = 2 * horizons + 2
-    sums = np.zeros(len(found) * width, np.int64)
-    at = inverse * width
-    np.add.at(sums, at + whole["horizon"], whole["entered"])
-    np.add.at(sums, at + horizons + whole["horizon"], whole["went_on"])
-    np.add.at(sums, at + 2 * horizons, whole["skipped"])
-    np.add.at(sums, at + 2 * horizons + 1, whole["value_e4"])
+    sums = np.zeros((len(found), 2 * horizons + 2), np.int64)
+    if len(found):
+        sums[own, horizon] = np.add.reduceat(rows["entered"][place], begins)
+        sums[own, horizons + horizon] = np.add.reduceat(rows["went_on"][place], begins)
+        now = horizon == NOW
+        sums[own[now], 2 * horizons] = np.add.reduceat(rows["skipped"][place], begins)[now]
+        sums[own[now], 2 * horizons + 1] = np.add.reduceat(rows["value_e4"][place], begins)[now]
     minutes, parted = _parted(found, {name: codes for name, (_, codes) in values.items()})
-    return minutes + first, parted, sums.reshape(-1, width)
+    return minutes + first, parted, sums
 
 
 def _numbered(column: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -106,8 +116,8 @@ def _parted(
     return rest, keys
 
 
-def halves(pair: Key) -> Iterator[Key]:
+def halves(pair: Key) -> tuple[Key, Key]:
     """The two segments that a pair is of both."""
-    journey, rank, kind, *codes = pair
-    for name, code in zip(KINDS[kind], codes, strict=True):
-        yield journey, rank, KINDS.index((name,)), code, 0
+    journey, rank, kind, one, other = pair
+    first, second = _HALVES[kind]
+    return (journey, rank, first, one, 0), (journey, rank, second, other, 0)
