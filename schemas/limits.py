@@ -45,7 +45,7 @@ LIMITS: Final[dict[str, Limit]] = {
     ),
     "segments": Limit(
         "deployment",
-        "times that a segment beyond 500 of a step, or a pair of them beyond 200, was left out of a minute: no "
+        "times that a segment beyond 500 of a step, or a pair beyond 200, was left out of a minute: no "
         "alert looks at it, and none names it as the cause",
         "channels, countries, devices or sites with very many values: let the mapping group them",
     ),
