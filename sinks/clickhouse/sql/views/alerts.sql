@@ -22,7 +22,7 @@ CREATE OR REPLACE VIEW bi.alerts
     `lost_value` Decimal(38, 4) COMMENT 'What these orders would have been worth, currencies added as they are',
     `lost_value_low` Decimal(38, 4) COMMENT 'Lower end of its interval',
     `lost_value_high` Decimal(38, 4) COMMENT 'Upper end of it',
-    `cause` String COMMENT 'Smallest segment that explains it; empty when it is everybody',
+    `cause` String COMMENT 'Smallest segment that explains it, or pair like country=DE, device=mobile (both at once); empty when it is everybody',
     `verdict` String COMMENT 'shop (people are missing), tracking (only what is told of them) or unsure',
     `severity` String COMMENT 'info, warning or critical, by value lost per hour',
     `rank` UInt8 COMMENT 'Place of the stage in the journey',
