@@ -225,7 +225,8 @@ class Detector:
         )
         seen = np.where(whole, steps["k"].sum(axis=1)[of], rows["went"].sum(axis=1)) >= SEEN_GOERS
         old &= at - rows["born"] >= settings.history_minutes
-        rows["tested"] = old & seen
+        pair = np.array([len(scope.segment) > 1 for scope in self._state.scopes], bool)
+        rows["tested"] = old & seen & ~pair  # pairs explain; tests of their own would spend the budget
         watched = whole | np.array([_watched(scope.segment, settings) for scope in self._state.scopes], bool)
         learnt = steps["ax"].sum(axis=1)[of] >= 20
         long_awake = at - self._awake >= settings.history_minutes

@@ -70,7 +70,7 @@ class Settings:
 
     warning_value_e4_per_hour: int = 100 * 10_000
     critical_value_e4_per_hour: int = 1_000 * 10_000
-    scopes_max: int = 20_000
+    scopes_max: int = 25_000  # of these at most 5,000 pairs, by gather.PAIRS_ALL_MAX
 
     def threshold(self, tests: int, share: float) -> float:
         """h: what each of so many tests must reach, for their family to stay within `share` of the budget."""
