@@ -55,6 +55,7 @@ class Parts:
     moves: Moves
     gather: Callable[[], Gather]
     detector: Callable[[], Detector]
+    detects: Callable[[Settled], list[tuple[str, Settled]]]  # which detectors hear of it, by key
     output: Output
     stored: StoredEvents | None  # None: events are not kept
     segments: Path | None = None  # where large states are logged; None: every snapshot holds them whole
@@ -125,8 +126,8 @@ def build(parts: Parts) -> Dataflow:
         )
         counted = op.filter("counted", followed, lambda item: isinstance(item[1], Counted))
     counts = op.stateful_batch("count", counted, lambda state: CountLogic(parts.count(0), state))
-    settled = op.filter_map(
-        "settled", counts, lambda item: ("detect", item[1]) if isinstance(item[1], Settled) else None
+    settled = op.flat_map(
+        "settled", counts, lambda item: parts.detects(item[1]) if isinstance(item[1], Settled) else []
     )
     alerts = op.stateful_batch(
         "detect", settled, lambda state: DetectLogic(parts.gather(), parts.detector(), state)

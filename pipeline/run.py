@@ -19,7 +19,7 @@ from pipeline.core.decode.decoder import TimeBounds
 from pipeline.core.detect import Detector
 from pipeline.core.detect import Settings as Detection
 from pipeline.core.detect.episodes import DROP, SILENCE
-from pipeline.core.detect.gather import Gather
+from pipeline.core.detect.gather import Gather, Settled, by_journey
 from pipeline.core.enrich.enrich import Enrich, needed_fields
 from pipeline.core.facts.tables import Tables
 from pipeline.core.follow.follow import Follow
@@ -70,6 +70,10 @@ class Plan:
     active: dict[str, int]
     """The version of each journey that the default views show."""
     alerts: Alerts
+    rehearses: Callable[[Detection], Detector] | None = None
+    """Makes a detector for each version of a journey, active or not, as if that ran alone. None: there is one
+    for all that is active.
+    """
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -224,9 +228,10 @@ def parts(plan: Plan) -> Parts:
         orders=Orders if plan.waits_for_orders else None,
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
-        moves=Moves(journeys, [plan.active[one.name] == one.version for one in journeys]),
+        moves=Moves(journeys, [_is_watched(plan, one) for one in journeys]),
         gather=partial(Gather, journeys, settings.shards),
-        detector=partial(Detector, _detection(plan.alerts)),
+        detector=partial(plan.rehearses or Detector, _detection(plan.alerts)),
+        detects=partial(by_journey, len(journeys)) if plan.rehearses else _together,
         output=Output(
             _sink(settings),
             plan.deployment,
@@ -238,6 +243,14 @@ def parts(plan: Plan) -> Parts:
         stored=StoredEvents([origin.source for origin in inputs.origins]) if settings.store_events else None,
         segments=_segments(plan),
     )
+
+
+def _is_watched(plan: Plan, journey: Journey) -> bool:
+    return plan.rehearses is not None or plan.active[journey.name] == journey.version
+
+
+def _together(settled: Settled) -> list[tuple[str, Settled]]:
+    return [("detect", settled)]
 
 
 def _detection(alerts: Alerts) -> Detection:

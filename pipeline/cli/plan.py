@@ -15,6 +15,7 @@ from pipeline.cli import plan_report
 from pipeline.cli.ask import WIDE
 from pipeline.cli.demo import INTERRUPTED
 from pipeline.cli.execute import execute
+from pipeline.cli.plan_alerts import Rehearsed, compare_alerts
 from pipeline.cli.plan_compare import Pair, compare
 from pipeline.run import plan as checked
 from pipeline.runtime import stop
@@ -29,6 +30,9 @@ def plan(
     new: Annotated[str, typer.Argument(help="Name or file of the journey as it would be")],
     input: Annotated[list[Path] | None, typer.Option(help="File to read; repeat for more")] = None,  # noqa: A002
     mapping: Annotated[str | None, typer.Option(help="Name or file of the mapping")] = None,
+    alerts: Annotated[
+        str | None, typer.Option(help="Name or file of the definition of alerts: budget, history, rules")
+    ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="Read each file in order of event time")] = False,
     until_drained: Annotated[
         bool, typer.Option("--until-drained", help="Stop at the end of the input, close nothing")
@@ -37,24 +41,28 @@ def plan(
 ) -> None:
     """Replay files under two definitions of a journey, and show what the second would change.
 
-    Nothing is kept, and no database is touched.
+    That includes the alerts. Nothing is kept, no database is touched, and nobody is alerted.
     """
     flags = {
         "input": tuple(input or ()),
         "mapping": mapping,
+        "alerts": alerts,
         "sort": sort or None,
         "until_drained": until_drained or None,
     }
     settings, pair = load_settings(flags, config), definitions(old, new)
     with tempfile.TemporaryDirectory(prefix="pathline-plan-") as folder:
         own = _settings(settings, Path(folder))
-        code = execute(checked(own, pair.journeys), Console(stderr=True), keeps=False)
+        rehearsed = Rehearsed()
+        flow = replace(checked(own, pair.journeys), rehearses=rehearsed)
+        code = execute(flow, Console(stderr=True), keeps=False)
         if code or stop.stopping():
             raise typer.Exit(code or INTERRUPTED)
         with Reader(own.clickhouse) as reader:
             compared = compare(reader, pair)
+            called = compare_alerts(reader, pair, rehearsed, flow.alerts)
     console = Console()
-    plan_report.report(compared, console if console.is_terminal else Console(width=WIDE))
+    plan_report.report(compared, called, console if console.is_terminal else Console(width=WIDE))
 
 
 def definitions(old: str, new: str) -> Pair:

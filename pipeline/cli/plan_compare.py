@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
 
@@ -16,20 +17,6 @@ ALWAYS: Final = ("furthest", "outcomes", "transitions", "dropoff", "sessions")
 OF_OBJECTS: Final = ("abandonments", "abandonment_rates")
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A journey as it is and as it would be, as they run, and what people call them."""
-
-    old: Journey
-    new: Journey
-    labels: tuple[str, str]
-
-    @property
-    def journeys(self) -> tuple[Journey, Journey]:
-        """Both."""
-        return self.old, self.new
 
 
 @dataclass(frozen=True)
@@ -47,11 +34,39 @@ class Stages:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A journey as it is and as it would be, as they run, and what people call them."""
+
+    old: Journey
+    new: Journey
+    labels: tuple[str, str]
+
+    @property
+    def journeys(self) -> tuple[Journey, Journey]:
+        """Both."""
+        return self.old, self.new
+
+    @cached_property
+    def stages(self) -> Stages:
+        """What becomes of the stages."""
+        return stage_changes(self.old.stages, self.new.stages)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Which they are, to a query."""
+        return {
+            "old_journey": self.old.name,
+            "old_version": self.old.version,
+            "new_journey": self.new.name,
+            "new_version": self.new.version,
+        }
+
+
+@dataclass(frozen=True)
 class Compared:
     """What came of both: the rows of each query, in which `*before` and `*after` stand side by side."""
 
     pair: Pair
-    stages: Stages
     rows: dict[str, list[Row]]
 
     @property
@@ -67,7 +82,8 @@ class Compared:
     @property
     def same(self) -> bool:
         """Whether nothing at all would change."""
-        return self.stages.same and not any(is_changed(row) for rows in self.rows.values() for row in rows)
+        moved = any(is_changed(row) for rows in self.rows.values() for row in rows)
+        return self.pair.stages.same and not moved
 
 
 def is_changed(row: Row) -> bool:
@@ -81,11 +97,10 @@ def is_changed(row: Row) -> bool:
 
 def compare(reader: Reader, pair: Pair) -> Compared:
     """Asks a database in which both have run."""
-    stages = stage_changes(pair.old.stages, pair.new.stages)
-    parameters = _parameters(pair, stages)
-    (objects,) = reader.query(_sql("has_abandonments")).to_pylist()
+    parameters = _parameters(pair)
+    (objects,) = reader.query(read_sql("has_abandonments")).to_pylist()
     names = (*ALWAYS, *(OF_OBJECTS if objects["there"] else ()))
-    return Compared(pair, stages, {name: reader.query(_sql(name), parameters).to_pylist() for name in names})
+    return Compared(pair, {name: reader.query(read_sql(name), parameters).to_pylist() for name in names})
 
 
 def stage_changes(old: Sequence[Stage], new: Sequence[Stage]) -> Stages:
@@ -109,14 +124,12 @@ def _conditions(stage: Stage) -> tuple[Predicate, ...]:
     return tuple(entry.predicate for entry in stage.entries)
 
 
-def _parameters(pair: Pair, stages: Stages) -> dict[str, Any]:
+def _parameters(pair: Pair) -> dict[str, Any]:
+    stages = pair.stages
     before = [stage.name for stage in pair.old.stages]
     after = [stage.name for stage in pair.new.stages]
     return {
-        "old_journey": pair.old.name,
-        "old_version": pair.old.version,
-        "new_journey": pair.new.name,
-        "new_version": pair.new.version,
+        **pair.parameters,
         "old_stages": before,
         "called": [stages.renamed.get(name, name) for name in before],
         "order": _in_order(before, after, stages),
@@ -134,5 +147,6 @@ def _in_order(before: list[str], after: list[str], stages: Stages) -> list[str]:
     return order[:-1]
 
 
-def _sql(name: str) -> str:
+def read_sql(name: str) -> str:
+    """A query of a plan."""
     return (QUERIES / f"{name}.sql").read_text("utf-8")

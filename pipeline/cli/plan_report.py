@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.plan_alerts import AlertsCompared
+from pipeline.cli.plan_alerts_report import report_alerts
 from pipeline.cli.plan_compare import Compared, Row, Stages, is_changed
+from pipeline.cli.plan_table import plain_table, printable
 from pipeline.cli.show import percent
 
 CHANGES_MAX: Final = 12
@@ -21,7 +24,7 @@ Count = tuple[str, int, int]
 """What, how many before, how many after."""
 
 
-def report(compared: Compared, console: Console) -> None:
+def report(compared: Compared, alerts: AlertsCompared, console: Console) -> None:
     """Prints what would change, or that nothing would."""
     before, after = compared.pair.labels
     console.print(f"\n{before} → {after}, on {compared.sessions:,} sessions", highlight=False, markup=False)
@@ -29,8 +32,15 @@ def report(compared: Compared, console: Console) -> None:
         console.print("Neither sees anybody enter a stage: is the mapping the right one?", highlight=False)
         return
     if compared.same:
-        console.print("Nothing would change: both definitions say the same of every one.", highlight=False)
-        return
+        apart = "Apart from alerts nothing" if alerts.differences else "Nothing"
+        console.print(f"{apart} would change: both definitions say the same of every one.", highlight=False)
+    else:
+        _report_sessions(compared, console)
+        console.print()
+    report_alerts(alerts, compared.pair, console)
+
+
+def _report_sessions(compared: Compared, console: Console) -> None:
     for table in _tables(compared):
         console.print()
         console.print(table)
@@ -43,8 +53,8 @@ def report(compared: Compared, console: Console) -> None:
 
 def _tables(compared: Compared) -> Iterator[Table]:
     """Only those in which something changes."""
-    if not compared.stages.same:
-        yield _stages(compared.stages)
+    if not compared.pair.stages.same:
+        yield _stages(compared.pair.stages)
     rows, labels, last = compared.rows, compared.pair.labels, compared.pair.new.stages[-1].name
     furthest = [(row["stage"], row["before"], row["after"]) for row in rows["furthest"]]
     outcomes = [(_outcome(row), row["before"], row["after"]) for row in rows["outcomes"]]
@@ -127,17 +137,12 @@ def _examples(moved: list[Row]) -> Table:
             f"{row['sessions']:,}",
             _change(row["furthest_before"], row["furthest_after"]),
             _change(row["outcome_before"], row["outcome_after"]),
-            Text(", ".join(f"{_printable(visitor)} {time}" for visitor, time in seen)),
+            Text(", ".join(f"{printable(visitor)} {time}" for visitor, time in seen)),
         )
     if len(moved) > CHANGES_MAX:
         rest = moved[CHANGES_MAX:]
         table.add_row(f"{sum(row['sessions'] for row in rest):,}", f"in {len(rest):,} other ways")
     return table
-
-
-def _printable(text: str) -> str:
-    """What a producer sends as an id may be anything: a terminal must not act on it."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _change(before: str, after: str) -> str:
@@ -158,8 +163,5 @@ def _object(row: Row) -> str:
 
 
 def _table(*headings: str, numbers: bool = True) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for place, heading in enumerate(headings):
-        justify: Any = "right" if numbers and place and heading else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
-    return table
+    """A name, and columns of numbers as far as they have a heading."""
+    return plain_table(*headings, right=[heading for heading in headings[1:] if heading and numbers])

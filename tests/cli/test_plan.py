@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.plan import definitions
+from pipeline.cli.plan_alerts import AlertsCompared
 from pipeline.cli.plan_compare import Compared, compare, is_changed, stage_changes
 from pipeline.cli.plan_report import report
 from schemas.journeys import Journey, load_journeys
@@ -133,6 +134,9 @@ def test_the_same_definition_changes_nothing_and_says_so(folder: Path) -> None:
     assert done.stdout.strip().splitlines() == [
         "shop 1 → shop 1 (new), on 5 sessions",
         "Nothing would change: both definitions say the same of every one.",
+        "No alert could be called under either: the records cover 9 min, and a stage is watched only when "
+        "enough people have gone on from it to know how long they take, and 24 h more have been learnt. "
+        "Give more records to see which alerts would differ.",
     ]
 
 
@@ -252,7 +256,8 @@ def test_objects_are_compared_by_what_became_of_them_and_by_rate(objects: Reader
 
 def told(compared: Compared) -> str:
     text = io.StringIO()
-    report(compared, Console(width=200, file=text))
+    nothing = AlertsCompared((), 0, (0, 0), ({}, {}), 0, 1440)
+    report(compared, nothing, Console(width=200, file=text))
     return text.getvalue()
 
 

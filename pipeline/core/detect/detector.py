@@ -16,7 +16,7 @@ from pipeline.core.detect import arrivals, baseline, cusum, horizon
 from pipeline.core.detect.episodes import DROP, SILENCE, Episode, Open
 from pipeline.core.detect.incidents import Incidents
 from pipeline.core.detect.layout import BUCKET, ENTERED, GROUP, SKIPPED, SLOTS
-from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute
+from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute, Scope
 from pipeline.core.detect.settings import DROPS, Settings
 from pipeline.core.detect.state import COUNTS, State
 
@@ -49,6 +49,14 @@ class Detector:
     def refused(self) -> int:
         """Scopes that were not taken up, because there were too many."""
         return self._state.refused
+
+    def watched(self, rule: str) -> list[Scope]:
+        """The whole steps of which this rule could call something now, of themselves or of a segment."""
+        rows = self._state.rows
+        on = rows["tested"].astype(bool) & np.isfinite(rows["limit"]).any(axis=1)
+        if rule == SILENCE:
+            on = rows["heard"].astype(bool) & math.isfinite(self._silence)
+        return sorted({self._state.scopes[row].whole for row in np.flatnonzero(on).tolist()})
 
     def apply(self, minute: Minute) -> list[Episode]:
         """The episodes that this minute, and those left out before it, have changed; in their order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -69,6 +69,12 @@ class Settled:
         for k, name in enumerate(DIMENSIONS):
             rows[name] = local.reshape(codes.shape)[:, k]
         return Settled, (self.shard, rows, [self.known[code] for code in used.tolist()], self.passed)
+
+
+def by_journey(journeys: int, settled: Settled) -> list[tuple[str, Settled]]:
+    """The same for a detector of each journey, by key: time passes for all of them."""
+    rows = settled.rows
+    return [(f"detect-{j}", replace(settled, rows=rows[rows["journey"] == j])) for j in range(journeys)]
 
 
 class Gather:
