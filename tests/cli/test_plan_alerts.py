@@ -119,8 +119,10 @@ AN_ALERT: Final = Alert(
 
 def alert(**other: Any) -> Alert:
     """One that is like the others but for this; times are in minutes."""
-    times = {name: MINUTE * other[name] for name in ("started_at", "detected_at") if name in other}
-    return replace(AN_ALERT, **{**other, **times})
+    times: dict[str, Any] = {
+        name: MINUTE * other[name] for name in ("started_at", "detected_at") if name in other
+    }
+    return replace(AN_ALERT, **(other | times))
 
 
 @pytest.mark.parametrize(
