@@ -136,8 +136,8 @@ def test_the_same_definition_changes_nothing_and_says_so(folder: Path) -> None:
         "Nothing would change: both definitions say the same of every one.",
         (
             "No alert could be called under either: the records cover 9 min, and a stage is watched only "
-            "when enough people have gone on from it to know how long they take, and 24 h more have been learnt. "
-            "Give more records to see which alerts would differ."
+            "when enough people have gone on from it to know how long they take, and 24 h more have been "
+            "learnt. Give more records to see which alerts would differ."
         ),
     ]
 
