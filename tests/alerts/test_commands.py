@@ -1,4 +1,4 @@
-"""`pathline alerts check`, `test`, `deliver`, `list`, `snooze`: as people type them."""
+"""`pathline alerts check`, `test`, `deliver`, `list`, `snooze`, as people type them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 from tests.alerts.database import holding
 from tests.alerts.http_server import Receiver
 from tests.alerts.made import ALERT, SECRET
-from tests.cli.run import COMMAND, ENVIRONMENT, mended, pathline
+from tests.cli import run
+from tests.cli.inside import pathline
+from tests.cli.run import COMMAND, ENVIRONMENT, mended
 
 
 def definition(folder: Path, url: str, more: str = "") -> None:
@@ -25,7 +27,7 @@ def definition(folder: Path, url: str, more: str = "") -> None:
 
 def test_check_says_who_would_be_told(tmp_path: Path) -> None:
     definition(tmp_path, "http://127.0.0.1:9", "heartbeat: {url: https://beat.test/x, every: 1m}\n")
-    done = pathline("alerts", "check", "./alerts.yaml", cwd=tmp_path, HOOK=SECRET)
+    done = run.pathline("alerts", "check", "./alerts.yaml", cwd=tmp_path, HOOK=SECRET)
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.splitlines()
     assert first == "alerts ours: drop, silence; at most 1 false pages a week"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.run import pathline
+from tests.cli import run
+from tests.cli.inside import pathline
 
 JOURNEY = """\
 journey: shop
@@ -29,7 +30,7 @@ fields:
 
 
 def test_what_ships_is_in_order(tmp_path: Path) -> None:
-    done = pathline("check", cwd=tmp_path)
+    done = run.pathline("check", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
         "journey checkout version 2: view → cart → checkout → payment → order",

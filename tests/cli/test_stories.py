@@ -16,7 +16,9 @@ from schemas.mappings import load_mapping
 from schemas.stories import shipped_stories
 from schemas.story_cells import MIDNIGHT_MS
 from schemas.story_steps import Record, Story
-from tests.cli.run import mended, pathline
+from tests.cli import run
+from tests.cli.inside import pathline
+from tests.cli.run import mended
 
 JOURNEY = """\
 journey: shop
@@ -109,7 +111,7 @@ def test_the_example_of_the_readme_is_true(tmp_path: Path) -> None:
 
 
 def test_true_stories(shop: Path) -> None:
-    done = pathline("test", "./shop.yaml", cwd=shop)
+    done = run.pathline("test", "./shop.yaml", cwd=shop)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "shop version 3: shop.stories.txt",

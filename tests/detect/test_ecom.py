@@ -19,6 +19,7 @@ from pipeline.lab.history import read as segment_of
 from pipeline.lab.incidents import Incident
 from tests.detect.ecom_trial import entrants, history, minute_of, troubles
 from tests.detect.forks import Answer, Base, fork
+from tests.detect.once import once
 from tests.detect.visits import DAY, FILE, MISSING, SCOPES, SEGMENTS, Counted, Visits, read
 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=MISSING)
@@ -29,7 +30,7 @@ DROP = minute_of("2024-06-05 09:00")
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Minutes from the tables of a run."""
-    return history(tmp_path_factory.mktemp("ecom"))
+    return once(tmp_path_factory, "ecom", history)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def visits() -> Visits:
 
 
 @pytest.fixture(scope="module")
-def base(recorded: Path) -> Base:
-    return Base().run(_told(recorded), [DROP])
+def base(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return once(tmp_path_factory, "base", lambda _: Base().run(_told(recorded), [DROP]))
 
 
 def _told(path: Path) -> Iterator[Minute]:

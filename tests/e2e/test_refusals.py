@@ -10,14 +10,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.cli import inside as cli
 from tests.e2e.conftest import Stream
-from tests.e2e.runs import ROOT, Place, pathline
+from tests.e2e.runs import ROOT, Ended, Place, pathline
 
 GOOD = ("--mapping", "w1", "--journey", "w1", "--clickhouse", "null:")
 SECRET = "tr0ub4dor"
@@ -56,20 +57,26 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path, file: str) -> 
     assert not (tmp_path / "pathline-data").exists(), "nothing begins before everything is in order"
 
 
+def inside(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """A command that is refused before it begins anything needs no process of its own."""
+    done = cli.pathline(*arguments, cwd=cwd, **(env or {}))
+    return Ended(done.returncode, done.stdout + done.stderr)
+
+
 def test_wrong_options_say_which_and_what_would_do(tmp_path: Path, file: str) -> None:
     wrong = {
         "--session-gap": "half an hour", "--epoch": "1ms", "--workers": "0", "--shards": "5000",
         "--partitioned-by": "site",
     }  # fmt: skip
     options = [word for pair in wrong.items() for word in pair]
-    pathline("run", "--input", file, *GOOD, *options, cwd=tmp_path).refused(
+    inside("run", "--input", file, *GOOD, *options, cwd=tmp_path).refused(
         "--session-gap: session_gap: 'half an hour' is no duration; write it like 500ms, 10s, 30m",
         "--epoch: epoch: Input should be greater than or equal to 100",
         "--workers: workers: Input should be greater than or equal to 1",
         "--shards: shards: Input should be less than or equal to 1024",
         "--partitioned-by: partitioned_by: Input should be 'none' or 'visitor'",
     )
-    pathline("run", "--input", file, *GOOD, "--until-drained", "--sort", cwd=tmp_path).refused(
+    inside("run", "--input", file, *GOOD, "--until-drained", "--sort", cwd=tmp_path).refused(
         "--until-drained: not together with --sort"
     )
 
@@ -77,14 +84,14 @@ def test_wrong_options_say_which_and_what_would_do(tmp_path: Path, file: str) ->
 def test_settings_of_the_environment_and_of_a_file_say_where_they_stand(tmp_path: Path, file: str) -> None:
     (tmp_path / "pathline.toml").write_text('workers = 1\nsesion_gap = "30m"\nepoch = "soon"\n')
     env = {"PATHLINE_WORKERS": "many"}
-    pathline("run", "--input", file, *GOOD, cwd=tmp_path, env=env).refused(
+    inside("run", "--input", file, *GOOD, cwd=tmp_path, env=env).refused(
         "pathline.toml:2: no setting is called 'sesion_gap'",
         "pathline.toml:3: epoch: 'soon' is no duration",
         "PATHLINE_WORKERS: workers:",
     )
     (tmp_path / "pathline.toml").write_text("workers = 1\nshards = = 8\n")
-    pathline("run", "--input", file, *GOOD, cwd=tmp_path).refused("pathline.toml:2: not TOML")
-    pathline("run", "--input", file, *GOOD, "--config", "other.toml", cwd=tmp_path).refused("other.toml: ")
+    inside("run", "--input", file, *GOOD, cwd=tmp_path).refused("pathline.toml:2: not TOML")
+    inside("run", "--input", file, *GOOD, "--config", "other.toml", cwd=tmp_path).refused("other.toml: ")
 
 
 def test_a_state_folder_of_something_else_is_refused_with_what_differs(

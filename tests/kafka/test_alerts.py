@@ -16,6 +16,7 @@ from tests.kafka.test_runs import FromTopic
 from tests.kafka.topics import Record
 
 DROP_SECONDS: Final = 25 * 60
+LOOK_SECONDS: Final = 0.2
 ALERTS: Final = """\
 alerts: test
 routes:
@@ -40,7 +41,7 @@ def test_a_drop_that_goes_on_reaches_an_alertmanager(
     place = FromTopic(tmp_path, (source,), options, partitions=PARTITIONS)  # type: ignore[arg-type]
     running = place.start()
     try:
-        until(lambda: mine(alertmanager) or running.popen.poll() is not None, "the alert")
+        until(lambda: looked(alertmanager) or running.popen.poll() is not None, "the alert")
         running.signal(signal.SIGTERM)
         running.ended().clean()
     finally:
@@ -52,6 +53,12 @@ def test_a_drop_that_goes_on_reaches_an_alertmanager(
     listed = pathline("alerts", "list", "--state", str(place.state), "--clickhouse", place.dsn).clean().said
     assert alert["labels"]["alert_id"] in listed
     assert "duty" in listed
+
+
+def looked(alertmanager: RunningAlertmanager) -> bool:
+    """Whether it has some, asked now and then: whoever asks all the time takes the time of those who tell."""
+    time.sleep(LOOK_SECONDS)
+    return bool(mine(alertmanager))
 
 
 def mine(alertmanager: RunningAlertmanager) -> list[dict[str, dict[str, str]]]:
