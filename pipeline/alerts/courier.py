@@ -20,8 +20,9 @@ from pipeline.alerts.deliveries import Deliveries, Delivery
 from pipeline.alerts.heartbeat import Heart
 from pipeline.alerts.http import shortened
 from pipeline.alerts.message import Style, compose
+from pipeline.alerts.meter import Meter, Unmetered
 from pipeline.alerts.notice import Delivered, Later, Notice, Outcome, Refused, Transport, key_of
-from pipeline.alerts.policy import Seen, Send, Situation, Skip, by_step, decide
+from pipeline.alerts.policy import Seen, Send, Situation, Skip, Wait, by_step, decide
 from pipeline.alerts.secrets import SecretMissing, Secrets
 from schemas.alert_routes import Route
 from schemas.alerts import Alerts
@@ -65,6 +66,17 @@ class _Job:
 
 
 @dataclass
+class _Owed:
+    """What a route has not had: since when the oldest is tried (0: nothing is), and how many are held."""
+
+    since: float = 0.0
+    held: int = 0
+
+    def add(self, since: float) -> None:
+        self.since = min(self.since or since, since)
+
+
+@dataclass
 class Courier:
     """`poll_once` does everything that is due. `unwell` says what the pipeline lacks, None where it is well;
     `tell` is a structured logger.
@@ -79,6 +91,7 @@ class Courier:
     secrets: Secrets
     tell: Any
     heart: Heart | None = None
+    meter: Meter = field(default_factory=Unmetered)
     jitter: Callable[[], float] = random.random
     _busy: dict[str, Future[None]] = field(default_factory=dict, init=False)
     _known: list[Alert] = field(default_factory=list, init=False)
@@ -98,7 +111,9 @@ class Courier:
         had = self.log.of_alerts(alert.alert_id for alert in self._known)
         started = 0
         for way in free:
-            jobs = [job for alert in self._known if (job := self._due(way, alert, had, situation))]
+            owed = _Owed()
+            jobs = [job for alert in self._known if (job := self._due(way, alert, had, situation, owed))]
+            self.meter.waits(way.route.name, owed.since, owed.held)
             jobs.sort(key=lambda job: (job.attempts, job.notice.alert.detected_at, job.notice.alert.alert_id))
             if jobs:
                 started += len(jobs[:BATCH_MAX])
@@ -130,6 +145,7 @@ class Courier:
             if self._cannot:
                 self.tell.info("alerts_are_read_again")
             self._cannot = ""
+            self.meter.read(now)
 
     def _due(
         self,
@@ -137,8 +153,9 @@ class Courier:
         alert: Alert,
         had: Mapping[tuple[str, str], list[Delivery]],
         situation: Situation,
+        owed: _Owed,
     ) -> _Job | None:
-        """What is to be sent now of an alert, if anything; what is not is noted."""
+        """What is to be sent now of an alert, if anything; what is not is noted. What should be is `owed`."""
         name, now = way.route.name, situation.now
         lines = had.get((name, alert.alert_id), [])
         last = lines[-1] if lines else None
@@ -152,10 +169,12 @@ class Courier:
         told = log.told(lines, alert.version)
         decision = decide(alert, way.route, told, _seen(lines, now), self.definition, situation)
         if not isinstance(decision, Send):
+            owed.held += isinstance(decision, Wait) and decision.is_held
             outcome = log.SKIPPED if isinstance(decision, Skip) else log.WAITING
             if fresh or last is None or (last.outcome, last.reason) != (outcome, decision.reason):
                 self.log.note(name, alert, outcome, decision.reason)
             return None
+        owed.add(_tried_since(lines, now))
         if not fresh and last is not None and last.next_at is not None and last.next_at > now:
             return None
         notice = self._notice(way, alert, decision.kind, lines, now, decision.unwell)
@@ -217,8 +236,10 @@ class Courier:
             case Delivered():
                 self._note_delivered(job, outcome)
             case Refused():
+                self.meter.failed(name)
                 self._note_failed(job, log.REFUSED, outcome.reason, None, reached=False)
             case Later():
+                self.meter.failed(name)
                 self._note_later(job, outcome)
         return outcome
 
@@ -249,6 +270,7 @@ class Courier:
         next_at = None if every is None else now + every
         self.log.deliver(job.way.route.name, alert, now, outcome.answer, outcome.receipt, next_at)
         if not job.is_repeat:
+            self.meter.delivered(job.way.route.name)
             self.tell.info("alert_told", **_named(job), attempts=job.attempts + 1)
 
     def _note_later(self, job: _Job, outcome: Later) -> None:
@@ -275,6 +297,8 @@ class Courier:
     def _fail(self, job: _Job, outcome: str, reason: str, next_at: float | None, *, reached: bool) -> None:
         if job.is_repeat:
             return  # it was delivered once: that stays true
+        if outcome != log.WAITING:
+            self.meter.dropped(job.way.route.name, outcome)
         reached = reached or job.may_have_it
         self.log.fail(job.way.route.name, job.notice.alert, outcome, reason, next_at, reached=reached)
 
@@ -292,6 +316,16 @@ def _seen(lines: Sequence[Delivery], now: float) -> Seen:
             break
         waiting = line.seen_at
     return Seen(lines[0].seen_at if lines else now, waiting)
+
+
+def _tried_since(lines: Sequence[Delivery], now: float) -> float:
+    """Since when a route is tried to be told of an alert, be it of versions before the latest."""
+    since = now
+    for line in reversed(lines):
+        if line.outcome not in (log.WAITING, log.SENDING, log.SUPERSEDED):
+            break
+        since = line.due_at or since
+    return since
 
 
 def _named(job: _Job) -> dict[str, Any]:

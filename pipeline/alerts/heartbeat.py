@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pipeline.alerts.deliveries import Deliveries
 from pipeline.alerts.http import Http, NotReached, judge, shortened
+from pipeline.alerts.meter import Meter, Unmetered
 from pipeline.alerts.notice import Delivered, Outcome, Refused
 from pipeline.alerts.secrets import SecretMissing, Secrets
 
@@ -31,6 +32,7 @@ class Heart:
     log: Deliveries
     secrets: Secrets
     tell: Any
+    meter: Meter = field(default_factory=Unmetered)
     _next_at: float = field(default=0.0, init=False)
     _last: str = field(default="", init=False)
 
@@ -45,6 +47,8 @@ class Heart:
         outcome, reason = (WITHHELD, why_not) if why_not else self._sent(now)
         reason = shortened(self.secrets.mask(reason))
         self.log.beat(now, outcome, reason)
+        if outcome == SENT:
+            self.meter.beat(now)
         if outcome != self._last and not (self._last == "" and outcome == SENT):
             level = self.tell.info if outcome == SENT else self.tell.warning
             level("heartbeat", outcome=outcome, reason=reason)

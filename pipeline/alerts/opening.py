@@ -14,6 +14,7 @@ from pipeline.alerts.courier import Courier, Reader, Way
 from pipeline.alerts.deliveries import FILE, BadLog, Deliveries
 from pipeline.alerts.heartbeat import MISSED, Heart, by_url
 from pipeline.alerts.http import Http, UrllibHttp
+from pipeline.alerts.meter import Meter, Unmetered
 from pipeline.alerts.notice import Outcome, Transport
 from pipeline.alerts.routes.alertmanager import AlertmanagerRoute
 from pipeline.alerts.routes.email import EmailRoute
@@ -82,12 +83,13 @@ def open_courier(
     unwell: Callable[[], str | None],
     tell: Any,
     http: Http | None = None,
+    meter: Meter | None = None,
 ) -> Courier:
     """A courier whose log is in the state folder, with a thread for each route and one for the heartbeat.
 
     Raises BadLog, SinkRefused.
     """
-    http = http or UrllibHttp()
+    http, meter = http or UrllibHttp(), meter or Unmetered()
     ways = [Way(route, open_transport(route, http, secrets)) for route in definition.routes]
     log = Deliveries(state / FILE)
     return Courier(
@@ -99,12 +101,19 @@ def open_courier(
         executor=ThreadPoolExecutor(len(ways) + 1, thread_name_prefix="alerts"),
         secrets=secrets,
         tell=tell,
-        heart=open_heart(definition, ways, log, http, secrets, tell),
+        heart=open_heart(definition, ways, log, http, secrets, tell, meter),
+        meter=meter,
     )
 
 
 def open_heart(
-    definition: Alerts, ways: list[Way], log: Deliveries, http: Http, secrets: Secrets, tell: Any
+    definition: Alerts,
+    ways: list[Way],
+    log: Deliveries,
+    http: Http,
+    secrets: Secrets,
+    tell: Any,
+    meter: Meter,
 ) -> Heart | None:
     """The heartbeat that the definition asks for, if any."""
     wanted = definition.heartbeat
@@ -113,11 +122,11 @@ def open_heart(
     every = wanted.every_ms / 1000
     if wanted.url is not None:
         url = wanted.url
-        return Heart(every, by_url(lambda: secrets.reveal(url), http), log, secrets, tell)
+        return Heart(every, by_url(lambda: secrets.reveal(url), http), log, secrets, tell, meter)
     transport = next(way.transport for way in ways if way.route.name == wanted.route)
     assert isinstance(transport, AlertmanagerRoute), "the definition holds that"
 
     def watchdog(now: float) -> Outcome:
         return transport.watchdog(now, now + MISSED * every)
 
-    return Heart(every, watchdog, log, secrets, tell)
+    return Heart(every, watchdog, log, secrets, tell, meter)

@@ -32,7 +32,10 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
+    """`is_held`: because the pipeline is unwell, and not because nobody wants to hear of it now."""
+
     reason: str
+    is_held: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def decide(
     if last is not None:
         return _update(alert, last, rules, situation)
     if situation.unwell and situation.now - seen.waiting_since < rules.hold_ms / 1000:
-        return Wait(f"held for up to {minutes(rules.hold_ms / 1000)}: pipeline unwell: {situation.unwell}")
+        until = minutes(rules.hold_ms / 1000)
+        return Wait(f"held for up to {until}: pipeline unwell: {situation.unwell}", is_held=True)
     return Send(FIRING, situation.unwell)
 
 

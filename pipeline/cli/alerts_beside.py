@@ -13,6 +13,7 @@ from pipeline.alerts.courier import Courier
 from pipeline.alerts.opening import open_courier, sole
 from pipeline.alerts.reading import DatabaseReader
 from pipeline.alerts.secrets import Secrets
+from pipeline.cli.alerts_meter import CourierMeter
 from pipeline.cli.alerts_unwell import Wellness
 from pipeline.run import Plan
 
@@ -35,7 +36,9 @@ def telling(plan: Plan, tell: Any) -> Iterator[None]:
     done = threading.Event()
     with sole(settings.state):
         wellness = Wellness(settings.state)
-        courier = open_courier(alerts, settings.state, reader, Secrets(os.environ), wellness, tell)
+        meter = CourierMeter(settings.state, alerts)
+        secrets = Secrets(os.environ)
+        courier = open_courier(alerts, settings.state, reader, secrets, wellness, tell, meter=meter)
         thread = threading.Thread(target=_poll, args=(courier, done, tell), name="alerts", daemon=True)
         thread.start()
         try:
@@ -45,6 +48,7 @@ def telling(plan: Plan, tell: Any) -> Iterator[None]:
             thread.join()
             courier.close()
             reader.close()
+            meter.close()
 
 
 def _poll(courier: Courier, done: threading.Event, tell: Any) -> None:

@@ -13,6 +13,7 @@ from pipeline.alerts.courier import Courier
 from pipeline.alerts.opening import open_courier, sole
 from pipeline.alerts.reading import DatabaseReader
 from pipeline.alerts.secrets import Secrets
+from pipeline.cli.alerts_meter import CourierMeter
 from pipeline.cli.alerts_unwell import Wellness
 from pipeline.runtime import stop
 from pipeline.runtime.log import logger
@@ -42,9 +43,9 @@ def deliver(
     form = "logfmt" if settings.log_format == "auto" else settings.log_format
     reader = DatabaseReader(settings.clickhouse, opens=once)
     with sole(settings.state):
-        courier = open_courier(
-            definition, settings.state, reader, Secrets(os.environ), Wellness(settings.state), logger(form)
-        )
+        meter = None if once else CourierMeter(settings.state, definition)
+        well, secrets = Wellness(settings.state), Secrets(os.environ)
+        courier = open_courier(definition, settings.state, reader, secrets, well, logger(form), meter=meter)
         try:
             courier.poll_once(time.time())
             if not once:
@@ -52,6 +53,8 @@ def deliver(
         finally:
             courier.close()
             reader.close()
+            if meter is not None:
+                meter.close()
 
 
 def _go_on(courier: Courier, every_seconds: float) -> None:

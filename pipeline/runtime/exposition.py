@@ -97,7 +97,9 @@ def _of_processes(
     processes: Mapping[str, Mapping[Key, float]],
 ) -> Iterator[tuple[Metric, tuple[str, ...], float]]:
     for process, numbers in processes.items():
-        pid = int(numbers.get((PID,), 0))
+        if (PID,) not in numbers:
+            continue  # what runs beside the processes
+        pid = int(numbers[(PID,)])
         memory = resident_bytes(pid)
         yield metrics.PROCESS_UP, (process,), memory is not None
         if memory is not None:

@@ -7,11 +7,13 @@ them up (`exposition.py`). Before `begin` they go nowhere, so a test or a rehear
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any, Final, Literal
 
-from pipeline.runtime.numbers import Cells
+from pipeline.runtime.numbers import Cells, Key, remove
 
 PREFIX: Final = "pathline_"
 
@@ -201,6 +203,43 @@ RESTARTS: Final = _counter(
     "see the last error: `pathline status`",
 )  # fmt: skip
 
+NOTICES_DELIVERED: Final = _counter(
+    "alert_notices_delivered_total", "route", "notices",
+    "notices of alerts that a route took; that it heard again that one still fires does not count",
+    "none while alerts come: `pathline alerts list` says who was told, and why not",
+)  # fmt: skip
+NOTICES_FAILED: Final = _counter(
+    "alert_attempts_failed_total", "route", "attempts",
+    "attempts to tell a route that failed; what may be tried again is",
+    "growing: `pathline alerts list` has what the receiver answers, `pathline alerts test` tries it",
+)  # fmt: skip
+NOTICES_DROPPED: Final = _counter(
+    "alert_notices_dropped_total", "route outcome", "notices",
+    "notices that are not tried any more: refused by the receiver, or given_up after `give_up`",
+    "nobody hears of these by this route: see the runbook of alerts that are not delivered",
+)  # fmt: skip
+NOTICES_HELD: Final = _gauge(
+    "alert_notices_held", "route", "notices",
+    "notices that wait because the pipeline itself is unwell, for `hold` at most",
+    "`pathline status` says what it lacks",
+)  # fmt: skip
+NOTICES_AGE: Final = _age(
+    "alert_undelivered_seconds", "route",
+    "how long ago the oldest notice was due that a route has not had and that is still tried; none: 0",
+    "see the runbook of alerts that are not delivered",
+)  # fmt: skip
+ALERTS_AGE: Final = _age(
+    "alerts_unread_seconds", "",
+    "how long ago whoever tells routes last read bi.alerts; before the first time, since it began",
+    "the database does not answer, or nobody tells any more: the log says alerts_cannot_be_read or "
+    "alerts_are_told_no_more",
+)  # fmt: skip
+HEARTBEAT_AGE: Final = _age(
+    "heartbeat_unsent_seconds", "",
+    "how long ago the last heartbeat was taken; before the first one, since it should have been",
+    "the pipeline is unwell, or the receiver not reached: `pathline alerts list` ends with the last one",
+)  # fmt: skip
+
 STATE_BYTES: Final = _own(
     "state_bytes", "", "bytes", "size of the state folder", "see the runbook of growing snapshots"
 )
@@ -273,6 +312,52 @@ def grown(metric: Metric, total: float, *labels: str, part: object = None, since
     before = _totals.get(place, total if since is None else since)
     _totals[place] = total
     _cells.add((metric.name, *labels), total - before)
+
+
+class Apart:
+    """Numbers of what runs beside the processes of a run and not as long as they: in a file of their own, so
+    that no process that begins anew takes them with it. Safe in several threads.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._lock = RLock()
+        self._kept: dict[Key, float] = {}
+        self._cells = self._opened()
+
+    def put(self, metric: Metric, value: float, *labels: str) -> None:
+        """Sets a number."""
+        with self._lock:
+            self._set((metric.name, *labels), value)
+
+    def add(self, metric: Metric, by: float, *labels: str) -> None:
+        """Adds to a number that began at 0."""
+        key = (metric.name, *labels)
+        with self._lock:
+            self._set(key, self._kept.get(key, 0.0) + by)
+
+    def stay(self) -> None:
+        """A run that begins clears the folder: where these numbers are gone they are written again."""
+        if not (self._folder / f"{self._name}.names").exists():
+            with self._lock:
+                self._cells = self._opened()
+                for key, number in self._kept.items():
+                    self._cells.put(key, number)
+
+    def close(self) -> None:
+        """Nobody is told of them any more."""
+        with suppress(OSError):
+            remove(self._folder, self._name)
+
+    def _set(self, key: Key, value: float) -> None:
+        self._kept[key] = value
+        self._cells.put(key, value)
+
+    def _opened(self) -> Cells:
+        try:
+            return Cells.shared(self._folder, self._name)
+        except OSError:
+            return Cells()
 
 
 def own_process() -> str:

@@ -145,6 +145,12 @@ def clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove(folder: Path, process: str) -> None:
+    """Forgets the numbers of one."""
+    for suffix in ("names", "values"):
+        (folder / f"{process}.{suffix}").unlink(missing_ok=True)
+
+
 def _files(folder: Path) -> Iterator[Path]:
     for suffix in ("names", "values"):
         yield from folder.glob(f"*.{suffix}")

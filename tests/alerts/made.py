@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.alerts.alert import Alert
 from pipeline.alerts.courier import CannotRead, Courier, Way
 from pipeline.alerts.deliveries import FILE, Deliveries, Delivery
+from pipeline.alerts.meter import Meter, Unmetered
 from pipeline.alerts.notice import Transport
 from pipeline.alerts.secrets import Secrets
 from schemas.alert_routes import VERDICTS, QuietHours, Route
@@ -116,6 +117,7 @@ class House:
         self.lacks: str | None = None
         self.ways: list[Way] = []
         self.courier: Courier | None = None
+        self.meter: Meter = Unmetered()
 
     def serve(self, one: Route, transport: Transport) -> None:
         self.ways.append(Way(one, transport))
@@ -133,6 +135,7 @@ class House:
             executor=Inline(),
             secrets=self.secrets,
             tell=self.tell,
+            meter=self.meter,
             jitter=lambda: 1.0,
         )
         return self.courier

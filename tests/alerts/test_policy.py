@@ -88,7 +88,7 @@ def test_who_only_may_have_had_it_is_told_as_if_not_but_hears_the_end() -> None:
     figures = alert(version=2, lost_orders=900.0)
     assert decided(figures, told=(TRIED,)) == NEW
     assert decided(figures, told=(TRIED,), unwell="lag") == Wait(
-        "held for up to 15 min: pipeline unwell: lag"
+        "held for up to 15 min: pipeline unwell: lag", is_held=True
     )
     assert decided(over(ALERT, T0), told=(TRIED,)) == OVER
     assert decided(figures, told=(FIRED, ENDED, replace(TRIED, version=3))) == NEW
@@ -148,7 +148,7 @@ def test_a_segment_is_not_told_while_its_step_is() -> None:
 
 
 def test_while_the_pipeline_is_unwell_new_alerts_wait_but_not_for_ever() -> None:
-    held = Wait("held for up to 15 min: pipeline unwell: lag")
+    held = Wait("held for up to 15 min: pipeline unwell: lag", is_held=True)
     assert decided(unwell="lag") == held
     assert decided(unwell="lag", now=T0 + 14 * MINUTE, seen=Seen(T0, T0)) == held
     assert decided(unwell="lag", now=T0 + 15 * MINUTE, seen=Seen(T0, T0)) == Send("firing", "lag")

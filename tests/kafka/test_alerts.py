@@ -8,9 +8,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from pipeline.runtime import metrics
+from pipeline.runtime.exposition import Exposition
+from pipeline.runtime.record import Record as RunRecord
 from tests.alerts.alertmanager import RunningAlertmanager
 from tests.e2e.days import DAY, PARTITIONS, Days
-from tests.e2e.runs import pathline, until
+from tests.e2e.runs import PATIENCE_SECONDS, pathline, until
 from tests.kafka.broker import Broker
 from tests.kafka.test_runs import FromTopic
 from tests.kafka.topics import Record
@@ -42,6 +45,8 @@ def test_a_drop_that_goes_on_reaches_an_alertmanager(
     running = place.start()
     try:
         until(lambda: looked(alertmanager) or running.popen.poll() is not None, "the alert")
+        numbers = Exposition(RunRecord(place.state))
+        until(lambda: told(numbers) or running.popen.poll() is not None, "its count")
         running.signal(signal.SIGTERM)
         running.ended().clean()
     finally:
@@ -59,6 +64,13 @@ def looked(alertmanager: RunningAlertmanager) -> bool:
     """Whether it has some, asked now and then: whoever asks all the time takes the time of those who tell."""
     time.sleep(LOOK_SECONDS)
     return bool(mine(alertmanager))
+
+
+def told(numbers: Exposition) -> bool:
+    """Whether the run counts it among its own numbers, and goes on looking."""
+    samples = numbers.samples()
+    looks = samples[metrics.ALERTS_AGE.name][()] < PATIENCE_SECONDS
+    return looks and samples[metrics.NOTICES_DELIVERED.name]["duty",] >= 1
 
 
 def mine(alertmanager: RunningAlertmanager) -> list[dict[str, dict[str, str]]]:
