@@ -115,7 +115,7 @@ def plan(settings: Settings, given: tuple[Journey, ...] = ()) -> Plan:
     mapping = _noting(problems, BadDefinition, load_mapping, settings.mapping)
     as_of_ms = _noting(problems, BadSettings, _as_of_ms, settings)
     alerts = _noting(problems, BadDefinition, load_alerts, settings.alerts)
-    if alerts and alerts.routes and not settings.clickhouse.startswith(DATABASES):
+    if alerts and (alerts.routes or alerts.heartbeat) and not settings.clickhouse.startswith(DATABASES):
         problems.append(NO_DATABASE)
     for sink in filter(None, (settings.clickhouse, settings.announce)):
         _noting(problems, SinkRefused, open_sink, sink)
@@ -152,8 +152,8 @@ def _named(settings: Settings) -> list[str]:
 
 DATABASES: Final = ("chdb:", "clickhouse:", "http:", "https:")
 NO_DATABASE: Final = (
-    "--alerts: its routes are told of what a database says, and --clickhouse names none\n"
-    "  hint: write into ClickHouse, or leave the routes out"
+    "--alerts: its routes and its heartbeat go by what a database says, and --clickhouse names none\n"
+    "  hint: write into ClickHouse, or leave routes and heartbeat out"
 )
 
 STREAM_SETTINGS: Final = (

@@ -188,3 +188,23 @@ def test_snoozes_that_make_no_sense(arguments: list[str], said: str, tmp_path: P
 def test_a_database_without_alerts(tmp_path: Path) -> None:
     lines = mended(pathline("alerts", "list", "--clickhouse", f"chdb://{tmp_path / 'none'}", cwd=tmp_path))
     assert "there is no database" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "routes:\n  - {name: hook, type: webhook, url: 'http://127.0.0.1:9', secret: '${HOOK}'}\n",
+        "heartbeat: {url: 'https://beat.test/x', every: 1m}\n",
+    ],
+    ids=["routes", "a heartbeat alone"],
+)
+def test_a_run_that_nobody_could_ask_for_alerts_is_refused_at_once(told: str, tmp_path: Path) -> None:
+    (tmp_path / "alerts.yaml").write_text(f"alerts: ours\n{told}")
+    (tmp_path / "events.jsonl").touch()
+    options = ("--input", "events.jsonl", "--alerts", "./alerts.yaml", "--clickhouse", "null:")
+    lines = mended(pathline("run", *options, "--state", "state", cwd=tmp_path, HOOK=SECRET))
+    assert lines == [
+        "--alerts: its routes and its heartbeat go by what a database says, and --clickhouse names none",
+        "  hint: write into ClickHouse, or leave routes and heartbeat out",
+    ]
+    assert not (tmp_path / "state").exists()
