@@ -34,40 +34,8 @@ CREATE OR REPLACE VIEW bi.alerts
     `version` UInt32 COMMENT 'How often the episode has changed'
 )
 DEFINER = CURRENT_USER SQL SECURITY DEFINER
-AS SELECT
-    lower(hex(a.alert_id)) AS alert_id,
-    a.site AS site,
-    a.journey AS journey,
-    a.journey_version AS journey_version,
-    a.rule AS rule,
-    a.stage AS stage,
-    a.scope AS scope,
-    a.state AS state,
-    a.time AS started_at,
-    a.detected_at AS detected_at,
-    nullIf(a.resolved_at, toDateTime(0, 'UTC')) AS resolved_at,
-    a.observed AS observed,
-    a.expected AS expected,
-    a.low AS low,
-    a.high AS high,
-    a.entrants AS entrants,
-    a.lost_orders AS lost_orders,
-    a.lost_orders_low AS lost_orders_low,
-    a.lost_orders_high AS lost_orders_high,
-    toDecimal128(a.lost_value_e4, 4) / 10000 AS lost_value,
-    toDecimal128(a.lost_value_low_e4, 4) / 10000 AS lost_value_low,
-    toDecimal128(a.lost_value_high_e4, 4) / 10000 AS lost_value_high,
-    a.cause AS cause,
-    a.verdict AS verdict,
-    a.severity AS severity,
-    a.rank AS rank,
-    a.mix AS mix,
-    a.mix_dimension AS mix_dimension,
-    a.unaffected AS unaffected,
-    a.smallest_drop AS smallest_drop,
-    a.reason AS reason,
-    a.version AS version
-FROM pathline.alerts AS a FINAL
-ORDER BY a.alert_id, a.version DESC
-LIMIT 1 BY a.alert_id
+AS SELECT *
+FROM bi.alert_changes
+ORDER BY alert_id, version DESC
+LIMIT 1 BY alert_id
 COMMENT 'Drop-off alerts: an episode per row, as it stands'
