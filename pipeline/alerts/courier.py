@@ -237,7 +237,7 @@ class Courier:
                 self._note_delivered(job, outcome)
             case Refused():
                 self.meter.failed(name)
-                self._note_failed(job, log.REFUSED, outcome.reason, None, reached=False)
+                self._note_refused(job, outcome.reason)
             case Later():
                 self.meter.failed(name)
                 self._note_later(job, outcome)
@@ -277,8 +277,7 @@ class Courier:
         now = job.notice.at
         next_at = now + self._pause(job.attempts, outcome.after_seconds)
         if job.is_repeat:
-            self.tell.warning("alert_not_repeated", **_named(job), reason=outcome.reason)
-            self.log.postpone(job.way.route.name, job.notice.alert, next_at)
+            self._note_not_repeated(job, outcome.reason, next_at)
         elif now - job.due_at >= self.definition.give_up_ms / 1000:
             self._note_failed(job, log.GIVEN_UP, outcome.reason, None, reached=outcome.may_have_it)
         else:
@@ -286,6 +285,19 @@ class Courier:
                 "alert_not_told_yet", **_named(job), attempts=job.attempts + 1, reason=outcome.reason
             )
             self._fail(job, log.WAITING, outcome.reason, next_at, reached=outcome.may_have_it)
+
+    def _note_refused(self, job: _Job, reason: str) -> None:
+        """What was told before is refused when it is said again: a secret may have changed, and be mended."""
+        every = job.way.transport.resend_seconds
+        if job.is_repeat and every is not None:
+            self._note_not_repeated(job, reason, job.notice.at + every)
+        else:
+            self._note_failed(job, log.REFUSED, reason, None, reached=False)
+
+    def _note_not_repeated(self, job: _Job, reason: str, next_at: float) -> None:
+        """It was delivered once: that stays true."""
+        self.tell.warning("alert_not_repeated", **_named(job), reason=reason)
+        self.log.postpone(job.way.route.name, job.notice.alert, next_at)
 
     def _note_failed(
         self, job: _Job, outcome: str, reason: str, next_at: float | None, *, reached: bool
@@ -295,8 +307,6 @@ class Courier:
         self._fail(job, outcome, reason, next_at, reached=reached)
 
     def _fail(self, job: _Job, outcome: str, reason: str, next_at: float | None, *, reached: bool) -> None:
-        if job.is_repeat:
-            return  # it was delivered once: that stays true
         if outcome != log.WAITING:
             self.meter.dropped(job.way.route.name, outcome)
         reached = reached or job.may_have_it

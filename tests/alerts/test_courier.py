@@ -108,6 +108,22 @@ def test_who_may_have_had_it_at_the_first_try_hears_its_end_whatever_later_tries
     assert fake.said == ["firing 1", "firing 1", "resolved 2"]
 
 
+def test_a_repeat_that_is_refused_is_tried_when_the_next_one_is_due_and_not_before(
+    house: House, fake: Fake
+) -> None:
+    fake.resend_seconds = MINUTE
+    house.poll(T0, ALERT)
+    fake.outcome = Refused("401")
+    for second in (60, 65, 70, 119):
+        house.poll(T0 + second, ALERT)
+    assert len(fake.asked) == 2
+    assert house.line().outcome == "delivered"
+    assert house.tell.events("error") == [], "it was told: that stays true"
+    fake.outcome = Delivered("ok")  # the secret is mended
+    house.poll(T0 + 120, ALERT)
+    assert len(fake.asked) == 3
+
+
 def test_who_was_never_reached_hears_nothing_of_its_end(house: House, fake: Fake) -> None:
     fake.outcome = Later("refused", may_have_it=False)
     house.poll(T0, ALERT)
