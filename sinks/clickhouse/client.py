@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from sinks.base import SinkRefused, SinkUnavailable, mask_dsn
 from sinks.clickhouse.errors import RETRYABLE_CODES, error_code, first_line, is_transient, refusal
 from sinks.clickhouse.serve_file import Served, served
+
+# What the driver logs it raises as well: where nobody handles that, Python prints it, tracebacks and all.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 TIMEOUT_SECONDS: Final = 60
 ASKING_SECONDS: Final = 90

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from pipeline.alerts.reading import DatabaseReader
 from sinks.base import SinkRefused
 from tests.alerts.database import holding
 from tests.alerts.made import ALERT, HOUR, T0, alert, over
+from tests.sinks import clickhouse_server
+from tests.sinks.faults import FaultProxy
 
 GONE = over(alert(alert_id="0b" * 16, unaffected=("device=desktop",), segment="device=mobile"), T0 + HOUR)
 
@@ -36,6 +39,23 @@ def test_what_cannot_be_read_is_said_without_the_password() -> None:
     assert "\n" not in str(raised.value)
     with pytest.raises(SinkRefused):
         DatabaseReader("nothing")
+
+
+def test_a_database_that_goes_away_is_said_once_and_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holding([ALERT])
+    proxy = FaultProxy(clickhouse_server.port())
+    reader = DatabaseReader(clickhouse_server.dsn(proxy.port))
+    try:
+        assert reader.read(T0, ()) == [ALERT]
+        proxy.down()
+        monkeypatch.setattr(logging.root, "handlers", [])  # as in a run: the driver would print its own words
+        with pytest.raises(CannotRead):
+            reader.read(T0, ())
+    finally:
+        reader.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_an_embedded_database_is_left_to_the_run_that_has_it(tmp_path: Path) -> None:
