@@ -61,7 +61,7 @@ def demo(
     planned = plan(settings)
     with told(console):
         warm(planned.journeys, stores_events=settings.store_events)
-    code = execute(planned, console)
+    code = execute(planned, console, tells=False)
     if code or stop.stopping():
         raise typer.Exit(code or INTERRUPTED)
     _conclude(folder, dsn)

@@ -34,12 +34,14 @@ LATE_SHARE_HINT: Final = 0.01
 TICK_SECONDS: Final = 0.25
 
 
-def execute(plan: Plan, console: Console, *, keeps: bool = True) -> int:
-    """Runs to the end (or a clean stop); returns the exit code. Says where rows are if it `keeps` them."""
+def execute(plan: Plan, console: Console, *, keeps: bool = True, tells: bool = True) -> int:
+    """Runs to the end (or a clean stop); returns the exit code. Says where rows are if it `keeps` them, and
+    `tells` the routes of alerts: what was wrong in the past calls nobody.
+    """
     console = console_of(plan.settings, console)
     watch = Watch(plan.settings, plan.state.path, console)
     try:
-        beside = telling(plan, watch.log) if keeps else nullcontext()  # a replay of the past calls nobody
+        beside = telling(plan, watch.log) if tells else nullcontext()
         with stop.interrupting(), _held(plan) as held, watch, beside:
             began = time.monotonic()
             while True:

@@ -104,7 +104,7 @@ def _database(settings: Settings, *, from_files: bool) -> Iterator[str]:
         own |= {"listen": "none", "announce": None}
         # for a person who waits: what it says of a place that is gone soon is no news for anybody else
         console = Console(stderr=True, quiet=not sys.stderr.isatty())
-        code = execute(plan(settings.model_copy(update=own)), console)
+        code = execute(plan(settings.model_copy(update=own)), console, tells=False)
         if code or stop.stopping():
             raise typer.Exit(code or INTERRUPTED)
         yield dsn

@@ -55,7 +55,7 @@ def plan(
         own = _settings(settings, Path(folder))
         rehearsed = Rehearsed()
         flow = replace(checked(own, pair.journeys), rehearses=rehearsed)
-        code = execute(flow, Console(stderr=True), keeps=False)
+        code = execute(flow, Console(stderr=True), keeps=False, tells=False)
         if code or stop.stopping():
             raise typer.Exit(code or INTERRUPTED)
         with Reader(own.clickhouse) as reader:

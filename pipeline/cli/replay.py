@@ -69,7 +69,7 @@ def replay(
     if begun.allowed_lateness_ms is not None:
         settings = settings.model_copy(update={"allowed_lateness_ms": begun.allowed_lateness_ms})
     planned = plan(settings)
-    code = execute(planned, console)
+    code = execute(planned, console, tells=False)
     if code == 0:
         conclude(planned, begun, console_of(settings, console))
     raise typer.Exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.detect import Detector, Episode, Scope
+from pipeline.core.detect import Detector, Episode, Scope, Settings
 from tests.detect.made import DAY, HORIZON, MONDAY, WEEK, Trouble, World, opened, run
 
 NOON = 9 * DAY + 12 * 60
@@ -158,6 +158,15 @@ def test_a_crowd_that_does_not_go_on_takes_no_order_away_and_calls_nobody() -> N
     idle = Trouble("rate", NOON, NOON + 120, 0.2, channel="direct")
     assert story(crowd, idle, per_minute=40) == []
     assert opened(story(idle, per_minute=40)) != []
+
+
+def test_before_arrivals_are_known_nobody_takes_a_drop_for_a_crowd() -> None:
+    early = Settings(history_minutes=300, horizon_goers=100)
+    lost = Trouble("rate", 12 * 60, 14 * 60, 0.1, device="mobile")
+    changes = run(Detector(early), World(0.7, (lost,), per_minute=60).minutes)
+    assert [str(episode.cause.segment) for episode in opened(changes) if episode.cause] == [
+        str((("device", "mobile"),))
+    ]
 
 
 def test_more_visitors_everywhere_and_fewer_who_go_on_are_called() -> None:

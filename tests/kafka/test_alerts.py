@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pipeline.alerts.deliveries import FILE
 from pipeline.runtime import metrics
 from pipeline.runtime.exposition import Exposition
 from pipeline.runtime.record import Record as RunRecord
 from tests.alerts.alertmanager import RunningAlertmanager
 from tests.e2e.days import DAY, PARTITIONS, Days
-from tests.e2e.runs import PATIENCE_SECONDS, pathline, until
+from tests.e2e.runs import PATIENCE_SECONDS, ask, pathline, until
 from tests.kafka.broker import Broker
 from tests.kafka.test_runs import FromTopic
 from tests.kafka.topics import Record
 
+CHANGES: Final = "SELECT * FROM bi.alert_changes ORDER BY alert_id, version"
 DROP_SECONDS: Final = 25 * 60
 LOOK_SECONDS: Final = 0.2
 ALERTS: Final = """\
@@ -58,6 +62,22 @@ def test_a_drop_that_goes_on_reaches_an_alertmanager(
     listed = pathline("alerts", "list", "--state", str(place.state), "--clickhouse", place.dsn).clean().said
     assert alert["labels"]["alert_id"] in listed
     assert "duty" in listed
+    told_live = ask(place.dsn, {"changes": CHANGES})["changes"]
+    again = replayed(place, days, tmp_path / "again")
+    told_again = ask(again.dsn, {"changes": CHANGES})["changes"]
+    assert told_again[: len(told_live)] == told_live, "what lay behind the stop may change it again"
+    assert {row["alert_id"] for row in told_again} == {alert["labels"]["alert_id"]}
+    assert (place.state / FILE).exists()
+    assert not (again.state / FILE).exists(), "a replay of the past calls nobody"
+
+
+def replayed(place: FromTopic, days: Days, folder: Path) -> FromTopic:
+    """The whole topic in a database of its own, with the same definition of alerts."""
+    begin, end = (datetime.fromtimestamp(at, UTC).isoformat() for at in (days.begin - 3600, time.time()))
+    folder.mkdir()
+    again = replace(place, folder=folder, command=("replay", "--from", begin, "--to", end))
+    again.run().clean()
+    return again
 
 
 def looked(alertmanager: RunningAlertmanager) -> bool:

@@ -114,7 +114,8 @@ class Incidents:
         usual_goers = usual * self._teller.rate(row)
         as_many = goers >= ALIKE * usual_goers - 3.0 * math.sqrt(usual_goers)
         crowd = came >= CROWD * usual and as_many
-        return crowd and all_came - came >= ALIKE * (all_usual - usual)
+        is_known = all_usual > 0.0  # not in the first day, nor where nobody came at this hour before
+        return is_known and crowd and all_came - came >= ALIKE * (all_usual - usual)
 
     def _silences(
         self, at: int, quiet: NDArray[np.int64], highest: NDArray[np.float64], limit: float
