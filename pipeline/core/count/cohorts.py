@@ -1,6 +1,7 @@
 """Cohorts of one shard: of those who entered a stage in a minute, how many went on within each horizon.
 
-Made of transitions, so each counts once, at the minute of the entry that it ends. A cohort of minute m is
+Made of transitions, so each counts once, at the minute of the entry that it ends; and of what objects tell
+(`kinds.py`). A cohort of minute m is
 settled for a horizon of d minutes when the watermark reaches the end of minute m + d: then it is told, once.
 Nothing could change it later, for transitions come in the order of time.
 """
@@ -15,15 +16,17 @@ from numba import int64, njit
 from numpy.typing import NDArray
 
 from pipeline.core.count.horizons import HORIZONS_MINUTES
+from pipeline.core.count.kinds import counted
 from pipeline.core.count.tallies import Increments, Tallies
 from pipeline.core.raw import borrowed
 from pipeline.core.rows import CHANNEL, COUNTRY, DEVICE, SITE
 from pipeline.core.seen import MINUTE_MS
 from pipeline.core.track.layout import COUNT_OUT, ENTER, REGRESS
+from pipeline.core.track.objects.objects import Spoken
 from pipeline.core.track.track import Emitted
 from schemas.journeys import Journey
 
-ENTERED, SKIPPED, WENT_ON = 0, 1, 2
+ENTERED, SKIPPED, WENT_ON = 0, 1, 2  # as moves of objects are numbered
 """Columns: entries of the minute; passings-by in the minute; then for each horizon those who went on in a
 minute that it reaches and the one before does not.
 """
@@ -53,9 +56,12 @@ _LAST: Final = HORIZONS_MINUTES[-1]
 
 
 class Moves:
-    """What transitions mean to cohorts. `watched` says which of the journeys count: the active versions."""
+    """What transitions mean to cohorts. `watched` says which of the journeys count: the active versions.
+    `kinds` says whether the kinds of their objects do.
+    """
 
-    def __init__(self, journeys: Sequence[Journey], watched: Sequence[bool]) -> None:
+    def __init__(self, journeys: Sequence[Journey], watched: Sequence[bool], *, kinds: bool = True) -> None:
+        self._kinds = kinds
         self._watched = np.array(watched, np.bool_)
         self._needed = np.zeros((len(journeys), 17), np.bool_)  # stages that are passed by, not left out
         for j, journey in enumerate(journeys):
@@ -69,6 +75,12 @@ class Moves:
         contexts, watched = state.slots.contexts, self._watched
         used = _spread(moved, rows.at, rows.value_e4, contexts, watched, self._needed, _HORIZONS, out)
         return Increments(out[:used], state.words.known)
+
+    def of_objects(self, spoken: Spoken, known: list[str]) -> Increments | None:
+        """What objects add; `known` are the shard's words."""
+        if not (self._kinds and self._watched[spoken.journey] and len(spoken.moves)):
+            return None
+        return Increments(counted(spoken.moves, spoken.journey), known)
 
 
 class Cohorts:

@@ -27,6 +27,7 @@ from pipeline.core.track.objects.layout import (
     MANY_PRODUCTS,
     MERGES_MAX,
     TOLD_LINKS,
+    TOLD_MOVES,
     TOLD_RECORDS,
     UNTOLD,
     WITHDRAWN,
@@ -36,6 +37,7 @@ from pipeline.core.track.objects.layout import (
 from pipeline.core.track.objects.learn import learn
 from pipeline.core.track.objects.life import end, forget, join, open_new, pass_due, supersede, tell
 from pipeline.core.track.objects.match import hash_cart, matches, part_end
+from pipeline.core.track.objects.moves import MOVES_MOST, came, went_on
 from pipeline.core.track.objects.places import find
 from schemas.objects import BROWSE, CART
 from schemas.orders import PLACED
@@ -193,6 +195,7 @@ def _has_room(kept, told, place, intent, rows):  # type: ignore[no-untyped-def]
         and kept.sizes[LINKS_FREE] > 1
         and told.sizes[TOLD_RECORDS] + ends <= told.records.shape[0]
         and told.sizes[TOLD_LINKS] + links <= told.links.shape[0]
+        and told.sizes[TOLD_MOVES] + MOVES_MOST <= told.moves.shape[0]
     )
 
 
@@ -211,6 +214,8 @@ def _mean(kept, told, terms, place, intent, rows, contexts, heap, meant):  # typ
         return place
     if current >= CART and kind == BROWSE:
         return place
+    if place >= 0 and kind > current:
+        went_on(kept, told, place, intent.at)
     if current == BROWSE and kind > BROWSE:
         end(kept, told, terms, place, COMPLETED, intent.at)
         place = int64(-1)
@@ -221,6 +226,8 @@ def _mean(kept, told, terms, place, intent, rows, contexts, heap, meant):  # typ
         place = int64(supersede(kept, told, place, intent, contexts, kind))
         kept.records[place].merges = merges
     learn(kept, told, terms, place, intent, rows, heap, kind, False)
+    if kind > current:
+        came(kept, told, terms, place, current)
     return place
 
 
@@ -254,6 +261,7 @@ def _complete(kept, told, terms, place, intent, lag_ms, cart, bought, bought_n):
             return
         if intent.number > 0:
             join(kept, told, place, intent)
+    went_on(kept, told, place, intent.at)
     record.row = intent.row
     end(kept, told, terms, place, COMPLETED, happened)
 

@@ -22,6 +22,8 @@ MERGES_MAX: Final = 16
 """Carts with another id that a chain takes in: beyond that only a robot goes on."""
 VALUE_MAX: Final = 10**18
 """In 1/10,000 of the currency unit; sums stop there."""
+MOVE_VALUE_MAX: Final = 10**13
+"""And what one object adds to the value of a cohort: a million of them are still a sum."""
 
 OPEN, AT_RISK, COMPLETED, WITHDRAWN, SUPERSEDED, ABANDONED, FORGOTTEN = range(7)
 STATES: Final = ("open", "at_risk", "completed", "withdrawn", "superseded", "abandoned", "forgotten")
@@ -92,6 +94,23 @@ LINK_OUT: Final = np.dtype(
     ]
 )
 
+MOVE: Final = np.dtype(
+    [
+        ("came_at", np.int64),  # when the visitor came to the kind
+        ("at", np.int64),  # when this took effect
+        ("value_e4", np.int64),  # at stake, of who came
+        ("site", np.int32),
+        ("device", np.int32),
+        ("channel", np.int32),
+        ("country", np.int32),
+        ("kind", np.uint8),
+        ("what", np.uint8),
+        ("pad", np.uint16),
+        ("pad2", np.uint32),
+    ]
+)
+"""What a chain tells the cohorts of its kinds: see `moves.py`."""
+
 
 class Kept(NamedTuple):
     """The open objects of one journey in one shard, with room for more (`objects.py` makes it)."""
@@ -114,7 +133,7 @@ NEVER: Final = np.iinfo(np.int64).max
 
 
 class Told(NamedTuple):
-    """What one call emits; `sizes` counts the rows used: objects, links, counts."""
+    """What one call emits; `sizes` counts the rows used: objects, links, counts, moves."""
 
     records: NDArray[np.void]  # OBJECT
     words: NDArray[np.int32]
@@ -122,10 +141,11 @@ class Told(NamedTuple):
     products: NDArray[np.uint32]
     links: NDArray[np.void]  # LINK_OUT
     counts: NDArray[np.void]  # COUNT_OUT
+    moves: NDArray[np.void]  # MOVE
     sizes: NDArray[np.int64]
 
 
-TOLD_RECORDS, TOLD_LINKS, TOLD_COUNTS = range(3)
+TOLD_RECORDS, TOLD_LINKS, TOLD_COUNTS, TOLD_MOVES = range(4)
 
 
 class Terms(NamedTuple):
@@ -170,5 +190,5 @@ def lend_kept(x):  # type: ignore[no-untyped-def]
 def lend_told(x):  # type: ignore[no-untyped-def]
     return Told(
         borrowed(x.records), borrowed(x.words), borrowed(x.carts), borrowed(x.products), borrowed(x.links),
-        borrowed(x.counts), borrowed(x.sizes),
+        borrowed(x.counts), borrowed(x.moves), borrowed(x.sizes),
     )  # fmt: skip

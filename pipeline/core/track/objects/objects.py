@@ -26,6 +26,7 @@ from pipeline.core.track.objects.layout import (
     LINKS_FREE,
     LINKS_HEAD,
     MERGES_MAX,
+    MOVE,
     NEVER,
     OBJECT,
     PRODUCTS_MAX,
@@ -67,6 +68,7 @@ class Spoken:
     products: NDArray[np.uint32]
     links: NDArray[np.void]
     counts: NDArray[np.void]
+    moves: NDArray[np.void]  # MOVE
     heap: NDArray[np.uint8]
     events: Events | None  # that the rows of orders point into
 
@@ -248,7 +250,7 @@ class Objects:
         self.kept = k._replace(heap=fresh)
 
     def _spoken(self, told: Told, events: Events | None) -> Spoken:
-        records, links, counts = told.sizes.tolist()
+        records, links, counts, moves = told.sizes.tolist()
         return Spoken(
             self.journey,
             told.records[:records],
@@ -257,6 +259,7 @@ class Objects:
             told.products[:records],
             told.links[:links],
             told.counts[:counts],
+            told.moves[:moves],
             self.kept.heap,
             events,
         )
@@ -328,5 +331,6 @@ def _told(least: int = 0) -> Told:
         products=np.empty((n, PRODUCTS_MAX), np.uint32),
         links=np.empty(n, LINK_OUT),
         counts=np.empty(n, COUNT_OUT),
-        sizes=np.zeros(3, np.int64),
+        moves=np.zeros(2 * n, MOVE),
+        sizes=np.zeros(4, np.int64),
     )
