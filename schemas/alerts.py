@@ -13,8 +13,11 @@ from schemas.documents import BadDefinition, Document, closest, read_definition,
 from schemas.nodes import Node
 from schemas.secret_refs import SecretRef, expect_url
 
-RULES: Final = ("drop", "silence")
-"""What is looked for: that fewer go on, that fewer come. One that is detected next is added here."""
+ABANDONMENT: Final = "abandonment"
+RULES: Final = ("drop", "silence", ABANDONMENT)
+"""What is looked for: that fewer go on, that fewer come; and drops also at kinds of objects, which are steps
+like `cart (abandonment)` then. One that is detected next is added here.
+"""
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 PAGES_MAX: Final = 1_000

@@ -30,7 +30,7 @@ def test_check_says_who_would_be_told(tmp_path: Path) -> None:
     done = run.pathline("alerts", "check", "./alerts.yaml", cwd=tmp_path, HOOK=SECRET)
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.splitlines()
-    assert first == "alerts ours: drop, silence; at most 1 false pages a week"
+    assert first == "alerts ours: drop, silence, abandonment; at most 1 false pages a week"
     assert "heartbeat every 60 s to https://beat.test/x" in done.stdout
     assert last.split() == ["hook", "webhook", "http://127.0.0.1:9", "info", "all", "none"]
     assert SECRET not in done.stdout
