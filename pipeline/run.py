@@ -44,7 +44,7 @@ from pipeline.sources import quarantine
 from pipeline.sources.blocks import LiveReader, Reader
 from pipeline.sources.kafka.place import is_kafka, parse_place
 from pipeline.versions import active_versions
-from schemas.alerts import Alerts, load_alerts
+from schemas.alerts import ABANDONMENT, Alerts, load_alerts
 from schemas.documents import BadDefinition
 from schemas.journeys import Journey, load_journeys
 from schemas.mappings import Mapping, load_mapping, orders_missing
@@ -228,7 +228,11 @@ def parts(plan: Plan) -> Parts:
         orders=Orders if plan.waits_for_orders else None,
         follow=partial(Follow, journeys) if any(journey.objects for journey in journeys) else None,
         count=partial(Count, journeys),
-        moves=Moves(journeys, [_is_watched(plan, one) for one in journeys]),
+        moves=Moves(
+            journeys,
+            [_is_watched(plan, one) for one in journeys],
+            kinds=ABANDONMENT in plan.alerts.rules,
+        ),
         gather=partial(Gather, journeys, settings.shards),
         detector=partial(plan.rehearses or Detector, _detection(plan.alerts)),
         detects=partial(by_journey, len(journeys)) if plan.rehearses else _together,

@@ -94,6 +94,8 @@ class _Rest:
             increments.append(Increments(one.counts.copy(), known))
             if isinstance(one, Spoken):
                 abandoned.append(abandoned_of(one, self.tables.objects.ranks(one.journey), known))
+                moved = self.moves.of_objects(one, known)
+                cohorts += [moved] if moved else []
             else:
                 bought.append(bought_of(one))
                 cohorts.append(self.moves.count(one))

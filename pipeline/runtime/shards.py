@@ -170,6 +170,8 @@ class TrackLogic(StatefulBatchLogic["Routed | Verdict", "Fact | Tracked", bytes]
             ranks = self._tables.objects.ranks(told.journey)
             abandoned = abandoned_of(told, ranks, known)
             tracked.abandoned.extend([abandoned] if abandoned else [])
+            moved = self._moves.of_objects(told, known)
+            tracked.cohorts.extend([moved] if moved else [])
             return
         if len(told.transitions):
             tracked.cohorts.append(self._moves.count(told))

@@ -1,5 +1,5 @@
-"""Cohorts, and the minutes of scopes made of them, equal what the transitions say, however the stream is
-cut, sharded, stopped and thrown back.
+"""Cohorts, and the minutes of scopes made of them, equal what transitions and objects say, however the stream
+is cut, sharded, stopped and thrown back.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pipeline.core.track.track import ALL_TIME, Emitted
 from schemas.journeys import Journey
 from tests.harness import Core, drive, rows_of
 from tests.oracle_walk import Row
+from tests.properties import kinds
 from tests.properties.ways import World, cut_worlds, tangles
 
 Told = Counter[tuple[Any, ...]]
@@ -71,6 +72,9 @@ class CohortCore(Core):
             for one in kept:
                 if isinstance(one, Emitted) and len(one.transitions):
                     increments.append(_own(self.moves.count(one)))
+                if isinstance(one, Spoken):
+                    moved = self.moves.of_objects(one, self.tracks[shard].state.words.known)
+                    increments.extend([_own(moved)] if moved else [])
                 yield one
 
         super().write(shard, counted(), watermark)
@@ -191,11 +195,16 @@ class Taken:
 
 def scopes(told: Told, journeys: Iterable[Journey]) -> tuple[list[list[Any]], list[int]]:
     """The minutes of the same, cohort by cohort, and how much had been left out until each."""
-    names = {(one.name, one.version, stage.rank): stage.name for one in journeys for stage in one.stages}
+    names = {
+        (one.name, one.version, stage.rank): (stage.rank, stage.name)
+        for one in journeys
+        for stage in one.stages
+    }
+    names |= kinds.names([*journeys])
     sums: dict[int, dict[Any, Counter[Any]]] = defaultdict(lambda: defaultdict(Counter))
     for (what, at, *key, site, device, channel, country, horizon), count in told.items():
         named = {"channel": channel, "country": country, "device": device, "site": site}
-        step = (*key, names[tuple(key)])
+        step = (*key[:2], *names[tuple(key)])
         values = [(name, word) for name, word in named.items() if word]
         for segment in [(), *((one,) for one in values), *combinations(values, 2)]:
             sums[at][step, segment][what, horizon] += count
@@ -222,7 +231,7 @@ def scopes(told: Told, journeys: Iterable[Journey]) -> tuple[list[list[Any]], li
 
 
 @given(cut_worlds())
-def test_cohorts_say_what_the_transitions_say(world: World) -> None:
+def test_cohorts_say_what_transitions_and_objects_say(world: World) -> None:
     check(world)
 
 
@@ -236,6 +245,7 @@ def check(world: World) -> None:
     core = drive(partitions, journeys, replace(settings, end="replay"), way, CohortCore)
     assert isinstance(core, CohortCore)
     wanted = expected(rows_of(core).transitions, journeys)
+    wanted += kinds.expected(partitions, journeys, replace(settings, end="replay"), way)
     assert told_by(core) == wanted
     told, left_out = scopes(wanted, journeys)
     heard = core.heard.minutes  # up to the minute in which somebody came last, or as far as time came before

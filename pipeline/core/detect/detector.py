@@ -235,7 +235,7 @@ class Detector:
         old &= at - rows["born"] >= settings.history_minutes
         pair = np.array([len(scope.segment) > 1 for scope in self._state.scopes], bool)
         rows["tested"] = old & seen & ~pair  # pairs explain; tests of their own would spend the budget
-        watched = whole | np.array([_watched(scope.segment, settings) for scope in self._state.scopes], bool)
+        watched = np.array([_watched(scope, settings) for scope in self._state.scopes], bool)
         learnt = steps["ax"].sum(axis=1)[of] >= 20
         long_awake = at - self._awake >= settings.history_minutes
         rows["heard"] = watched & learnt & (at - rows["born"] >= settings.silent_after_minutes) & long_awake
@@ -290,5 +290,8 @@ def _something(minute: Minute) -> bool:
     return any(part.any() for part in parts)
 
 
-def _watched(segment: tuple[tuple[str, str], ...], settings: Settings) -> bool:
-    return len(segment) == 1 and segment[0][0] in settings.silent_dimensions
+def _watched(scope: Scope, settings: Settings) -> bool:
+    """Whether silence is looked for. Whoever comes to a kind of object has come to a stage."""
+    segment = scope.segment
+    chosen = len(segment) == 1 and segment[0][0] in settings.silent_dimensions
+    return not scope.is_kind and (chosen or not segment)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.count.cohorts import COHORT, NOW
+from pipeline.core.count.kinds import step_of
 from pipeline.core.detect.minutes import HORIZONS_MINUTES, Minute, Scope
 from pipeline.core.detect.sums import (
     DAY,
@@ -229,7 +230,7 @@ class Gather:
     def _scope(self, journey: int, rank: int, kind: int, *codes: int) -> Scope:
         one = self._journeys[journey]
         segment = tuple(zip(KINDS[kind], (self._words.known[code] for code in codes), strict=False))
-        return Scope(one.name, one.version, rank, one.stages[rank - 1].name, segment)
+        return Scope(one.name, one.version, *step_of(one, rank), segment)
 
     def dump(self) -> dict[str, Any]:
         """State for a snapshot: what waits, which segments are known, and the words of both."""

@@ -136,12 +136,14 @@ class Incidents:
     def _part_of_another(self, row: int, step: int, started: int) -> bool:
         """An episode of the same step, or one of the same journey that began together with it.
 
-        A whole step that falls is not hidden behind a segment of another.
+        A whole step that falls is not hidden behind a segment of another; a kind of object and the stage that
+        it stands for are no others.
         """
         scopes = self._state.scopes
         for episode in self.firing():
             together = abs(episode.started_at - started) <= self._settings.together_minutes
-            hidden = scopes[episode.row].segment and not scopes[row].segment
+            twins = scopes[row].stands_with(scopes[episode.row])
+            hidden = scopes[episode.row].segment and not scopes[row].segment and not twins
             if episode.step == step or (
                 together and not hidden and self._teller.same_journey(episode.row, row)
             ):
@@ -152,7 +154,7 @@ class Incidents:
         """An episode of the same step or of an earlier one: fewer go on there, so fewer come here."""
         scopes = self._state.scopes
         for episode in self.firing():
-            earlier = scopes[episode.row].rank <= scopes[row].rank
+            earlier = scopes[episode.row].place <= scopes[row].place
             before = episode.started_at <= started + BEFORE_MINUTES
             same = episode.step == step and episode.rule == SILENCE
             part = scopes[episode.row].segment and not scopes[row].segment
@@ -168,7 +170,7 @@ class Incidents:
         scopes, rows = self._state.scopes, self._state.rows
         back = self._state.horizons().tolist()
         for step, whole in enumerate(self._state.steps["whole"].tolist()):
-            if not self._teller.same_journey(whole, row) or scopes[whole].rank >= scopes[row].rank:
+            if not self._teller.same_journey(whole, row) or scopes[whole].place >= scopes[row].place:
                 continue
             soon = back[step] >= 0 and at - started < back[step] + SOON_MINUTES
             if soon or highest[whole] >= HOLD or rows["quiet"][whole] >= HOLD * limit:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.count.horizons import HORIZONS_MINUTES
+from pipeline.core.count.kinds import RANKS
 
 __all__ = ["HORIZONS_MINUTES", "WHOLE", "Minute", "Scope"]
 
@@ -35,6 +36,20 @@ class Scope(NamedTuple):
     def whole(self) -> Scope:
         """The same step with everybody in it."""
         return self._replace(segment=WHOLE)
+
+    @property
+    def is_kind(self) -> bool:
+        """Whether it is a kind of object (`count/kinds.py`), not a stage."""
+        return self.rank >= RANKS
+
+    @property
+    def place(self) -> int:
+        """The rank of the stage that it is, or that it stands for."""
+        return self.rank % RANKS
+
+    def stands_with(self, other: Scope) -> bool:
+        """Whether one is a kind of object and the other the stage that it stands for."""
+        return self.is_kind != other.is_kind and self[:2] == other[:2] and self.place == other.place
 
 
 @dataclass(frozen=True)

@@ -114,14 +114,21 @@ class Teller:
         """Orders for each who goes on from here within the horizon, and what an order is worth, in 1/10,000;
         where the last step tells no value, what is at stake here.
         """
-        scopes, whole = self._state.scopes, self._state.steps["whole"].tolist()
-        later = sorted(
-            (one for one in whole if self.same_journey(one, row) and scopes[one].rank > scopes[row].rank),
-            key=lambda one: scopes[one].rank,
-        )
+        later = self._later(row)
         known = [self._in_the_end(one) for one in later[:-1] if self._state.rows["base"][one] > 0]
         at_the_end = _value_of_one(self._state.rows[later[-1]]) if later else 0.0
         return self._slower(row) * math.prod(known), at_the_end or _value_of_one(self._state.rows[row])
+
+    def _later(self, row: int) -> list[int]:
+        """The whole steps behind this one, in order: from kind to kind of objects, then the last stage."""
+        scopes, mine = self._state.scopes, self._state.scopes[row]
+        steps = [one for one in self._state.steps["whole"].tolist() if self.same_journey(one, row)]
+        steps.sort(key=lambda one: scopes[one].rank)
+        stages = [one for one in steps if not scopes[one].is_kind]
+        behind = [one for one in steps if scopes[one].rank > mine.rank]
+        if mine.is_kind:
+            return behind + stages[-1:]
+        return [one for one in behind if not scopes[one].is_kind]
 
     def _in_the_end(self, row: int) -> float:
         """The share of those in a whole step who go on, within an hour instead of the step's horizon."""
@@ -164,17 +171,11 @@ class Teller:
         Of M whose next step is not told of, a share p goes on from there and is seen: M·p skip it and M·(1 -
         p) look lost.
         """
-        scopes, rows = self._state.scopes, self._state.rows
-        mine = scopes[episode.row]
-        later = [
-            whole
-            for whole in self._state.steps["whole"].tolist()
-            if self.same_journey(whole, episode.row) and scopes[whole].rank > mine.rank
-        ]
+        later = self._later(episode.row)
         if not later:
             return verdict.SHOP
-        following = min(later, key=lambda row: scopes[row].rank)
-        rate = self.rate(following) if rows["base"][following] > 0 else 0.0
+        following = later[0]
+        rate = self.rate(following) if self._state.rows["base"][following] > 0 else 0.0
         seen = lost * min(1.0, rate / max(1.0 - rate, 0.01))
         return verdict.judge(seen, *self._skipped(following, episode, at)) if rate > 0.02 else verdict.UNSURE
 
