@@ -160,6 +160,14 @@ def test_a_crowd_that_does_not_go_on_takes_no_order_away_and_calls_nobody() -> N
     assert opened(story(idle, per_minute=40)) != []
 
 
+def test_robots_that_come_to_half_a_segment_again_call_nobody() -> None:
+    """As many go on as ever, and it is those who came in addition that do not."""
+    robots = Trouble("arrivals", NOON, NOON + 120, 1.6, device="desktop", channel="search")
+    idle = Trouble("rate", NOON, NOON + 120, 1 / 1.6, device="desktop", channel="search")
+    assert story(robots, idle, per_minute=80) == []
+    assert opened(story(idle, per_minute=80)) != []
+
+
 def test_before_arrivals_are_known_nobody_takes_a_drop_for_a_crowd() -> None:
     early = Settings(history_minutes=300, horizon_goers=100)
     lost = Trouble("rate", 12 * 60, 14 * 60, 0.1, device="mobile")

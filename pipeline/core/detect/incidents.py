@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.detect.cusum import nearness, recovery
+from pipeline.core.detect.cusum import RATE_LEAST, nearness, recovery
 from pipeline.core.detect.episodes import DROP, RESOLVED, SILENCE, Episode, Open, identify
 from pipeline.core.detect.layout import EXPECTED, WENT_ON
 from pipeline.core.detect.settings import DROPS, Settings
@@ -29,6 +29,10 @@ CROWD = 2.0
 """Times its usual entrants."""
 ALIKE = 0.8
 """Of what is usual: as many as usual."""
+NEARLY = 0.95
+"""The same where it is known better: by what the rest of the step says of today."""
+MOST_IDLE = 0.8
+"""Of those who came and do not go on, so many came in addition."""
 WORSE = 1.5
 """A loss that has grown by this is told of again."""
 
@@ -96,26 +100,34 @@ class Incidents:
     def _nobody_is_missing(self, found: Open, at: int) -> bool:
         """Whether a rate fell only because others came as well: another mix, or a crowd in one segment.
 
-        A campaign that brings the curious, or a bot, lowers a rate and takes no order away. So this is no
-        call if every segment goes on as usual, or if a segment has at least twice its entrants, hardly fewer
-        who go on, and nobody is missing in the rest of the step (they were not only named anew).
+        A campaign that brings the curious, or a bot, lowers a rate and takes no order away.
         """
         why = self._teller.explain(found, at)
         if why.mix >= MIX_MOST:
             return True
         row = self._state.scopes.index(why.cause) if why.cause else found.row
-        if not self._state.scopes[row].segment:
-            return False
+        return bool(self._state.scopes[row].segment) and self._is_crowd(row, found, at)
+
+    def _is_crowd(self, row: int, found: Open, at: int) -> bool:
+        """Whether a segment has at least twice its entrants and hardly fewer who go on; or if, against what
+        the rest of the step says of today, those who came in addition are those who do not go on. And nobody
+        is missing in the rest of the step: they were not only named anew.
+        """
         came, usual = self._teller.came(row, found, at)
         all_came, all_usual = self._teller.came(int(self._state.steps["whole"][found.step]), found, at)
-        back = int(self._state.horizons()[found.step])
-        window = self._teller.window(found, at - back)
+        rest, rest_usual = all_came - came, all_usual - usual
+        if rest_usual <= 0.0 or rest < ALIKE * rest_usual:  # or arrivals are not known yet
+            return False
+        window = self._teller.window(found, at - int(self._state.horizons()[found.step]))
         goers = float(self._state.rows["ring"][row, WENT_ON, window].sum(dtype=np.float64))
-        usual_goers = usual * self._teller.rate(row)
-        as_many = goers >= ALIKE * usual_goers - 3.0 * math.sqrt(usual_goers)
-        crowd = came >= CROWD * usual and as_many
-        is_known = all_usual > 0.0  # not in the first day, nor where nobody came at this hour before
-        return is_known and crowd and all_came - came >= ALIKE * (all_usual - usual)
+        rate = self._teller.rate(row)
+        if came >= CROWD * usual and goers >= ALIKE * usual * rate - 3.0 * math.sqrt(usual * rate):
+            return True
+        today = usual * rest / rest_usual
+        more, idle = came - today, came - goers / max(rate, RATE_LEAST)
+        as_many = goers >= NEARLY * today * rate - math.sqrt(today * rate)
+        burst = float(self._state.steps["burst"][found.step])
+        return as_many and more >= MOST_IDLE * idle and more >= 3.0 * math.sqrt(today * burst)
 
     def _silences(
         self, at: int, quiet: NDArray[np.int64], highest: NDArray[np.float64], limit: float
