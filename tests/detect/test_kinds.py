@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.core.detect import HORIZONS_MINUTES, Detector, Episode, Minute, Scope
+from pipeline.core.detect import HORIZONS_MINUTES, Detector, Episode, Minute, Scope, Settings
 
 BEGIN = 29_000_000
 MINUTES = 2 * 24 * 60 + 6 * 60
@@ -54,7 +54,7 @@ def _with_all(counts: Counts) -> Counts:
 
 def episodes(steps: Sequence[Scope], entered: Counts, went_on: Counts) -> list[Episode]:
     """Each as it was last told."""
-    detector, last = Detector(), {}
+    detector, last = Detector(Settings(silent_after_minutes=24 * 60)), {}
     for minute in minutes(steps, entered, went_on):
         last |= {episode.id: episode for episode in detector.apply(minute)}
     return [*last.values()]
