@@ -27,7 +27,11 @@ def history(
     minutes: Annotated[Path, typer.Argument(help="Parquet file to write, for `pathline alerts simulate`")],
     clickhouse: Annotated[str | None, typer.Option(help="Where the rows are: a DSN")] = None,
 ) -> None:
-    """Take the minutes that alerts are made of from the tables of a run, for `pathline alerts simulate`."""
+    """Take the minutes that alerts are made of from the tables of a run, for `pathline alerts simulate`.
+
+    Those of stages and their segments. Kinds of objects (carts, payments) and pairs of segments are counted
+    by a run alone.
+    """
     settings = load_settings({"clickhouse": clickhouse})
     if not minutes.parent.is_dir():
         raise BadSettings([f"{minutes}: no such folder: {minutes.parent}"])

@@ -33,6 +33,11 @@ HARMLESS: Final = {
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
 }  # fmt: skip
 """What a pickle of bytes, or of None, is made of: it can call nothing."""
+SILENT: Final = {"PROTO", "FRAME", "MEMOIZE"}
+BYTES: Final = ("SHORT_BINBYTES", "BINBYTES", "BINBYTES8")
+CALLS_BYTES: Final = [("SHORT_BINUNICODE", "builtins"), ("SHORT_BINUNICODE", "bytes"), ("STACK_GLOBAL", None)]
+CALLED: Final = ("TUPLE1", "REDUCE", "STOP")
+"""`bytes(b"...")`, and nothing else."""
 
 
 def backup(state: StateFolder, to: Path) -> int:
@@ -176,8 +181,14 @@ def _check_store(folder: Path, source: Path) -> None:
 
 
 def is_harmless(pickled: bytes) -> bool:
-    """Whether a pickle is of bytes or of None."""
+    """Whether a pickle is of bytes or of None, or of a snapshot that was promised (`kept.py`)."""
     try:
-        return {opcode.name for opcode, _, _ in pickletools.genops(pickled)} <= HARMLESS
+        found = [(opcode.name, value) for opcode, value, _ in pickletools.genops(pickled)]
     except Exception:  # whatever bytes that are no pickle do to its reader
         return False
+    if {name for name, _ in found} <= HARMLESS:
+        return True
+    said = [(name, value) for name, value in found if name not in SILENT]
+    return said[: len(CALLS_BYTES)] == CALLS_BYTES and [name for name, _ in said[len(CALLS_BYTES) :]] in (
+        [kind, *CALLED] for kind in BYTES
+    )

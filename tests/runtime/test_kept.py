@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pipeline.core.follow.follow import Follow
 from pipeline.core.snapshot import unpack
 from pipeline.runtime import segments
+from pipeline.runtime.backup import is_harmless
 from pipeline.runtime.deployment import StateUnusable
 from pipeline.runtime.items import Tracked
 from pipeline.runtime.kept import Kept
@@ -50,6 +52,27 @@ def test_who_pickles_a_snapshot_waits_for_the_disk(tmp_path: Path, monkeypatch: 
     again = Follow(JOURNEYS)
     Kept("follow", tmp_path).load(pickle.loads(pickled[0]), again)
     assert again.remembered == 50
+
+
+def test_a_copy_of_it_can_be_restored_and_a_program_beside_it_cannot(tmp_path: Path) -> None:
+    kept = pickle.dumps(Kept("follow", tmp_path).dump(some(50), "follow-0", {}))
+    assert is_harmless(kept)
+    assert is_harmless(pickle.dumps(b"plain"))
+    assert not is_harmless(kept.replace(b"bytes", b"print", 1))
+    assert not is_harmless(kept.replace(b"builtins", b"builtinz", 1))
+    for calls in (bytes, bytearray, eval):
+        assert not is_harmless(pickle.dumps(Calling(calls)))
+    assert not is_harmless(kept[:-1] + pickle.dumps(Calling(eval)))
+
+
+class Calling:
+    """Pickles to a call, with something else than bytes."""
+
+    def __init__(self, what: Callable[..., object]) -> None:
+        self.what = what
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return self.what, ("1",)
 
 
 def test_a_disk_that_fails_fails_the_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
