@@ -15,7 +15,7 @@ keep_compiled()  # before any test imports numba
 
 pytest_plugins = ("tests.kafka.plugin", "tests.alerts.alertmanager")  # real ones, for whoever asks for them
 
-for profile, examples in {"ci": 60, "long": 2_000, "night": 20_000}.items():
+for profile, examples in {"ci": 40, "long": 2_000, "night": 20_000}.items():
     settings.register_profile(
         profile,
         max_examples=examples,
