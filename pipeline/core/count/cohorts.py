@@ -1,9 +1,8 @@
 """Cohorts of one shard: of those who entered a stage in a minute, how many went on within each horizon.
 
 Made of transitions, so each counts once, at the minute of the entry that it ends; and of what objects tell
-(`kinds.py`). A cohort of minute m is
-settled for a horizon of d minutes when the watermark reaches the end of minute m + d: then it is told, once.
-Nothing could change it later, for transitions come in the order of time.
+(`kinds.py`). A cohort of minute m is settled for a horizon of d minutes when the watermark reaches the end of
+minute m + d: then it is told, once. Nothing could change it later, for transitions come in the order of time.
 """
 
 from __future__ import annotations

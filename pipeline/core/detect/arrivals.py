@@ -74,7 +74,7 @@ def _believe(step: np.void, hours: Iterable[int], entered: NDArray[np.float32]) 
 
 
 def follow_flow(rows: Row, at: int) -> None:
-    """The same for arrivals, where only fewer are followed: a holiday is not silence."""
+    """Moves the flow on by one group of minutes; only fewer are followed: a holiday is not silence."""
     entered = rows["ring"][:, ENTERED, slots(at - LAG - GROUP, at - LAG)].sum(axis=1, dtype=np.float64)
     rows["flow_k"] = rows["flow_k"] * FLOW + entered
     rows["flow_e"] = rows["flow_e"] * FLOW + GROUP * rows["rate"]
