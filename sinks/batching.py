@@ -1,9 +1,10 @@
 """Between a pipeline that makes small batches and a sink that likes large blocks.
 
 Rows gather per table. One background thread takes them as blocks: a table that has a fair number, as soon as
-it has nothing else to do, or every table in a flush. So inserting overlaps the pipeline's own work, snapshots
-too (ClickHouse releases the GIL). A table whose block is full takes no more until the thread has it: when the
-sink cannot keep up, `add` waits, and so does everything before it.
+it has nothing else to do, or every table in a flush, or when it is told that a flush is near (`hasten`). So
+inserting overlaps the pipeline's own work, snapshots too (ClickHouse releases the GIL). A table whose block
+is full takes no more until the thread has it: when the sink cannot keep up, `add` waits, and so does
+everything before it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ ROWS_FAIR: Final = 16_384
 of a short epoch would all be written at its end, while everything before the sink waits.
 """
 
-_ORDER: Final = list(TABLES)
+_OPEN: Final = ("participations", "objects", "sessions")
+"""Most of their rows tell how something stands that is still open, and are told again: others go first."""
+
+_ORDER: Final = [*(table for table in TABLES if table not in _OPEN), *_OPEN]
 _BEFORE: Final = {"outcomes": "objects"}
 """What takes an abandonment back is written after it: told first, it would take back nothing."""
 
@@ -82,6 +86,7 @@ class Batcher:
         self._gathered: dict[str, _Gathered] = {}
         self._in_hand: list[tuple[str, _Gathered]] = []
         self._everything = False  # is to be written, however little
+        self._hastened: set[str] = set()  # so are these, once
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write_blocks, name="sink-writer", daemon=True)
@@ -105,6 +110,12 @@ class Batcher:
             gathered.batches.append(batch)
             gathered.rows += batch.num_rows
             gathered.bytes += batch.nbytes
+            self._changed.notify_all()
+
+    def hasten(self) -> None:
+        """A flush is near: what has gathered by now is written, however little. Returns at once."""
+        with self._changed:
+            self._hastened.update(self._gathered)
             self._changed.notify_all()
 
     def flush(self) -> None:
@@ -169,13 +180,15 @@ class Batcher:
                 return False
             tables = [one for one in (_BEFORE.get(table), table) if one in self._gathered]
             self._in_hand = [(one, self._gathered.pop(one)) for one in tables if one is not None]
+            self._hastened.difference_update(tables)
             self._changed.notify_all()
             return True
 
     def _due(self) -> str | None:
-        """The table to be written next: in a flush in their order, else the one with most rows."""
-        if self._everything:
-            return min(self._gathered, key=_ORDER.index, default=None)
+        """The table to be written next: where an epoch ends in their order, else the one with most rows."""
+        last = self._gathered.keys() if self._everything else self._gathered.keys() & self._hastened
+        if last:
+            return min(last, key=_ORDER.index)
         fair = [table for table, gathered in self._gathered.items() if self._is_fair(gathered)]
         return max(fair, key=lambda table: self._gathered[table].rows, default=None)
 

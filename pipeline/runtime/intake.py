@@ -33,6 +33,7 @@ from pipeline.runtime.cuts import Cut, Cuts
 from pipeline.runtime.incidents import lost_records
 from pipeline.runtime.kept import Kept, Promised
 from pipeline.runtime.lulls import Lull, Lulls
+from pipeline.runtime.output import epoch_ends
 from pipeline.runtime.steps import snapshot, step
 from pipeline.runtime.stop import stopping
 from pipeline.sources.blocks import NOTHING_YET, LiveReader, Reader
@@ -257,6 +258,7 @@ class IntakePartition(StatefulSourcePartition[Arrived, bytes]):
 
     @snapshot("intake")
     def snapshot(self) -> Promised:
+        epoch_ends()
         self._epoch_bytes = 0
         self._turn.epoch_over()
         if self._is_live(self._reader):

@@ -22,6 +22,16 @@ from sinks.registry import Door, refused_rows, serve, settle
 WAIT_SECONDS_MAX: Final = 15.0
 """Between two attempts to open a place that is away."""
 
+_WRITERS: Final[list[Batcher]] = []
+
+
+def epoch_ends() -> None:
+    """The epoch is ending: what this process has gathered is written while snapshots are taken, so that
+    little is left to wait for when all of them are.
+    """
+    for batcher in _WRITERS:
+        batcher.hasten()
+
 
 @dataclass(frozen=True)
 class Output(FixedPartitionedSink[Fact, None]):
@@ -76,6 +86,7 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
     def __init__(self, sink: Sink, door: Door | None) -> None:
         self._sink = sink
         self._batcher = Batcher(sink)
+        _WRITERS.append(self._batcher)
         self._door = door
         if door is not None:
             meters.serving(is_open=door.problem is None)
@@ -96,6 +107,7 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
 
     def close(self) -> None:
         """Also called while bytewax falls, and an error then would make it abort without a word."""
+        _WRITERS.remove(self._batcher)
         if self._door is not None:
             self._door.close()
         with suppress(Exception) if failure.noted() else step("sink"):

@@ -220,8 +220,7 @@ def _fill(  # type: ignore[no-untyped-def]
         n = lengths[row]
         start = ends[k] - n
         begin = starts[row]
-        for byte in range(n):
-            out[start + byte] = text[begin + byte]
+        out[start : start + n] = text[begin : begin + n]
         for which in range(2):
             ms = at[k] if which == 0 else received[k]
             place = start + times[row, which]

@@ -23,7 +23,7 @@ from tests.load.trend import percentile
 
 POLL_SECONDS: Final = 0.2
 SLOT_MS: Final = 10
-LOOK_BACK_SECONDS: Final = 20.0
+LOOK_BACK_SECONDS: Final = 6.0
 """So long after its time is over, at most, a poll looks for more rows of a hundredth; the last one for
 all.
 """

@@ -16,11 +16,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
-from tests.load.crowd import Crowd
+from tests.load.crowd import Crowd, Messages
 
-TICK_SECONDS: Final = 0.02
+TICK_SECONDS: Final = 0.05
 CATCH_UP_MS: Final = 200
 """So much is sent at once at most: also a producer that is behind answers, and says so."""
 
@@ -48,19 +48,19 @@ class Sender:
             }
         )
 
-    def send(self, value: bytes, partition: int) -> None:
+    def send(self, messages: Messages) -> None:
         """Waits where the queue is full."""
-        while True:
-            try:
-                self._producer.produce(self._topic, value, partition=partition, on_delivery=self._told)
-            except BufferError:
-                self._producer.poll(0.05)
-            else:
-                self.sent += 1
-                return
-
-    def rest(self) -> None:
-        self._producer.poll(0)
+        left = [
+            {"value": value, "partition": partition}
+            for value, partition in zip(messages, messages.partitions, strict=True)
+        ]
+        while left:
+            self.sent += self._producer.produce_batch(self._topic, left, on_delivery=self._told)
+            left = [message for message in left if "_error" in message]
+            for message in left:
+                error = message.pop("_error")
+                assert error.code() == KafkaError._QUEUE_FULL, error
+            self._producer.poll(0.05 if left else 0)
 
     def close(self) -> int:
         """Waits for the broker; returns how many events it has not acknowledged."""
@@ -78,9 +78,7 @@ def play(crowd: Crowd, start: float, sender: Sender) -> Iterator[tuple[int, floa
         now = time.time()
         done = min(now, done + CATCH_UP_MS / 1000)
         messages = crowd.until(int(done * 1000))
-        for value, partition in zip(messages, messages.partitions, strict=True):
-            sender.send(value, partition)
-        sender.rest()
+        sender.send(messages)
         yield sender.sent, time.time() - done
         time.sleep(max(0.0, now + TICK_SECONDS - time.time()))
 

@@ -336,3 +336,30 @@ def test_what_takes_an_abandonment_back_is_never_written_before_it() -> None:
         batcher.add("outcomes", batch("outcomes", [became(2, state="void")]))
         batcher.close()
         assert sink.order == ["objects", "outcomes"]
+
+
+def test_what_has_happened_is_written_before_what_is_still_open() -> None:
+    sink = OrderedSink()
+    batcher = Batcher(sink)
+    batcher.add("sessions", batch("sessions", [session(1)]))
+    batcher.add("objects", batch("objects", [thing(1)]))
+    batcher.add("transitions", batch("transitions", [transition(1, 1)]))
+    batcher.close()
+    assert sink.order == ["transitions", "objects", "sessions"]
+
+
+def test_little_is_written_at_once_when_a_flush_is_near_and_waits_else() -> None:
+    sink = OrderedSink()
+    batcher = Batcher(sink)
+    batcher.add("transitions", batch("transitions", [transition(1, 1)]))
+    batcher.hasten()
+    for _ in range(500):
+        if batcher.oldest_unacknowledged_at is None:
+            break
+        time.sleep(0.01)
+    assert sink.order == ["transitions"]
+    batcher.add("transitions", batch("transitions", [transition(1, 2)]))
+    time.sleep(0.05)
+    assert sink.order == ["transitions"]  # it was said once, of what was there
+    batcher.close()
+    assert sink.order == ["transitions", "transitions"]

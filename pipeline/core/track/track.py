@@ -165,7 +165,7 @@ class Track:
 
     def _ready(self, slices: Sequence[Slice]) -> tuple[Events, NDArray[np.int64]]:
         """All events that are due as one batch in the shard's words, and its rows by visitor."""
-        due = self.waiting.turn(slices, self._is_due, self._recode)
+        due = self.waiting.turn(slices, int(self.watermarks.max()), self._is_due, self._recode)
         if not due:
             return self._no_events(), np.empty(0, np.int64)
         batch = gather(due, self._recode)

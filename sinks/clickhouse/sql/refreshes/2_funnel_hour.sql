@@ -148,3 +148,5 @@ GROUP BY
 CREATE MATERIALIZED VIEW IF NOT EXISTS pathline.funnel_hour_refresh
 REFRESH EVERY 5 MINUTE APPEND TO pathline.funnel_hour
 AS SELECT * FROM pathline.funnel_hour_due
+-- One core at most, and only what nobody else wants: rows on their way in go first.
+SETTINGS max_threads = 1, os_thread_priority = 10

@@ -42,3 +42,5 @@ FROM
 CREATE MATERIALIZED VIEW IF NOT EXISTS pathline.funnel_day_refresh
 REFRESH EVERY 5 MINUTE APPEND TO pathline.funnel_day
 AS SELECT * FROM pathline.funnel_day_due
+-- One core at most, and only what nobody else wants: rows on their way in go first.
+SETTINGS max_threads = 1, os_thread_priority = 10
