@@ -44,6 +44,20 @@ def name(number, word, used, kind, code):  # type: ignore[no-untyped-def]
     return found
 
 
+def own_codes(codes: NDArray[np.int32], known: list[str]) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes of `known` as codes of a list that has only the words that occur in them, and ''; and that list.
+
+    Marks instead of sorting: takes as long as there are codes and words.
+    """
+    occurs = np.zeros(len(known), np.bool_)
+    occurs[codes.reshape(-1)] = True
+    occurs[0] = True
+    used = np.flatnonzero(occurs)
+    own = np.zeros(len(known), np.int32)
+    own[used] = np.arange(len(used))
+    return own[codes], [known[code] for code in used.tolist()]
+
+
 class Words:
     """A list of distinct words with their codes; code 0 is ''. Only grows (a shard rebuilds its own)."""
 

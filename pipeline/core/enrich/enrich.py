@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,9 @@ from schemas.journeys import Journey
 from schemas.objects import Objects
 from schemas.orders import Orders
 from schemas.predicates import fields_of
+
+MARKED_MAX: Final = 1 << 20
+"""Codes below it are marked one by one; with more, sorting is cheaper than a table of them all."""
 
 
 def needed_fields(journeys: Sequence[Journey], orders: Orders | None = None) -> tuple[str, ...]:
@@ -103,6 +107,18 @@ def _words(batch: pa.RecordBatch) -> tuple[NDArray[np.int32], list[str]]:
     return matrix, list(known)
 
 
+def _distinct(codes: NDArray[np.int64], stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct ones of `codes`, all below `stop`, ascending, and which of them each is."""
+    if stop > MARKED_MAX:
+        return np.unique(codes, return_inverse=True)
+    occurs = np.zeros(stop, np.bool_)
+    occurs[codes] = True
+    found = np.flatnonzero(occurs)
+    place = np.zeros(stop, np.int64)
+    place[found] = np.arange(len(found))
+    return found, place[codes]
+
+
 def _channels(batch: pa.RecordBatch, matrix: NDArray[np.int32], known: dict[str, int]) -> None:
     """Fills the channel where the producer gave none, by distinct (source, medium, referring host)."""
     missing = matrix[:, CHANNEL] == 0
@@ -113,7 +129,7 @@ def _channels(batch: pa.RecordBatch, matrix: NDArray[np.int32], known: dict[str,
     sources, mediums = source.dictionary.to_pylist(), medium.dictionary.to_pylist()
     codes = source.indices.to_numpy().astype(np.int64) * len(mediums) + medium.indices.to_numpy()
     codes = codes * (2 * len(host_names)) + hosts
-    found, local = np.unique(codes[missing], return_inverse=True)
+    found, local = _distinct(codes[missing], len(sources) * len(mediums) * 2 * len(host_names))
     named = []
     for code in found.tolist():
         pair, host = divmod(code, 2 * len(host_names))

@@ -246,13 +246,14 @@ def of_list(codes: NDArray[Any], words: pa.Array) -> pa.Array:
 
 def as_word(codes: NDArray[Any], known: Sequence[str]) -> pa.Array:
     """Codes as a dictionary of only the words that they use."""
-    used, local = np.unique(codes, return_inverse=True)
+    occurs = np.zeros(len(known), np.bool_)
+    occurs[codes] = True
+    used = np.flatnonzero(occurs)
     words = [known[code] for code in used.tolist()]
     once = list(dict.fromkeys(words))  # two stages may have one name for different kinds
-    place = np.array([once.index(word) for word in words], np.int32)
-    return pa.DictionaryArray.from_arrays(
-        pa.array(place[local.reshape(-1)], pa.int32()), pa.array(once, pa.string())
-    )
+    place = np.zeros(len(known), np.int32)
+    place[used] = [once.index(word) for word in words]
+    return pa.DictionaryArray.from_arrays(pa.array(place[codes], pa.int32()), pa.array(once, pa.string()))
 
 
 def ids(told: NDArray[np.void], prefix: str) -> pa.Array:

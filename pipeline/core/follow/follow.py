@@ -57,7 +57,7 @@ def abandoned_of(spoken: Spoken, ranks: NDArray[np.uint8], known: list[str]) -> 
     index = np.flatnonzero(spoken.records["state"] == ABANDONED)
     if not len(index):
         return None
-    told, words = spoken.records[index], spoken.words[index]
+    told, words = np.take(spoken.records, index), np.take(spoken.words, index, axis=0)
     chains = np.zeros(len(index), CHAIN)
     chains["key"], chains["h1"], chains["h2"] = told["key"], told["chain_h1"], told["chain_h2"]
     chains["chain_at"], chains["abandoned_at"] = told["chain_at"], told["abandoned_at"]

@@ -32,7 +32,7 @@ from pipeline.core.track.layout import (
 )
 from pipeline.core.track.lend import lend_slots
 from pipeline.core.track.slots import context_of, text_end
-from pipeline.core.words import Words
+from pipeline.core.words import Words, own_codes
 
 TOLD: Final = 0xFFFFFFFF
 """In place of a text: it is the one that an earlier frame had for this session."""
@@ -74,14 +74,9 @@ def frame_of(
 
 def _named(contexts: NDArray[np.int32], amounts: NDArray[np.void], words: Words) -> dict[str, Any]:
     """The words in use, and the codes as numbers of these."""
-    currency = amounts["currency"]
-    used, inverse = np.unique(np.concatenate([[0], contexts.ravel(), currency]), return_inverse=True)
-    local = inverse.reshape(-1)[1:].astype(np.int32)
-    currency[:] = local[contexts.size :]
-    return {
-        "contexts": local[: contexts.size].reshape(contexts.shape),
-        "words": [words.known[code] for code in used.tolist()],
-    }
+    codes, known = own_codes(np.concatenate([contexts.ravel(), amounts["currency"]]), words.known)
+    amounts["currency"] = codes[contexts.size :]
+    return {"contexts": codes[: contexts.size].reshape(contexts.shape), "words": known}
 
 
 @njit(nogil=True, forceinline=True)

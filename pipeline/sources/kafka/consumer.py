@@ -77,7 +77,7 @@ class Pending:
         self.count = 0
         self.bytes = 0
         self.came_at = time.monotonic()  # the last message, or the beginning
-        self.waiting_since = 0.0  # the oldest that waits
+        self.taken_at = 0.0  # when the last were taken
         self.is_paused = False
         self.end_offset = 0  # that the broker named last
         self.nothing_until = (
@@ -92,8 +92,6 @@ class Pending:
         return self.part.topic, self.part.partition
 
     def put(self, messages: list[Message]) -> None:
-        if not self.count:
-            self.waiting_since = time.monotonic()
         size = sum(map(len, messages))
         self.messages.append((messages, size))
         self.count += len(messages)
@@ -120,7 +118,7 @@ class Pending:
                 break
         self.count -= len(taken)
         self.bytes -= taken_bytes
-        self.waiting_since = time.monotonic()
+        self.taken_at = time.monotonic()
         return taken, taken_bytes
 
 

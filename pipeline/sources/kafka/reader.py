@@ -19,7 +19,9 @@ from pipeline.sources.kafka.headers import headers_of
 from pipeline.sources.kafka.partitions import TopicPart
 
 LINGER_SECONDS: Final = 0.2
-"""So long few records wait for more: a small block costs as much as a large one."""
+"""So long after a block few records wait for more: a small block costs as much as a large one. Not from when
+they came: those that came while the block before was worked off have waited already.
+"""
 
 _value: Final = methodcaller("value")
 _timestamp: Final = methodcaller("timestamp")
@@ -71,14 +73,14 @@ class KafkaReader:
         return max(0, (end if self._part.end is None else min(end, self._part.end)) - self._offset)
 
     def read(self, rows_max: int) -> Block | NothingYet | None:
-        """The next records, when there are enough of them or the first has waited; None at the end."""
+        """The next records, when they are enough or the last block is a while ago; None at the end."""
         pending = self._opened()
         while pending.count < rows_max and self._brokers.poll():
             pass
         come = self._offset if pending.count else max(self._offset, pending.nothing_until)
         if self._end is not None and come >= self._end:
             return None
-        waited = time.monotonic() - pending.waiting_since
+        waited = time.monotonic() - pending.taken_at
         if not pending.count or (pending.count < rows_max and waited < LINGER_SECONDS):
             return NOTHING_YET
         messages, size = pending.take(rows_max, self._end)

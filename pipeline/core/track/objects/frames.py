@@ -27,7 +27,7 @@ from pipeline.core.track.objects.layout import (
     lend_kept,
 )
 from pipeline.core.track.objects.places import file_all
-from pipeline.core.words import Words
+from pipeline.core.words import Words, own_codes
 
 COLUMNS = ("records", "carts", "products", "due")
 CROWDED_BYTES = 64 << 20
@@ -38,20 +38,21 @@ def frame_of(kept: Kept, words: Words, places: NDArray[np.int64]) -> dict[str, A
     """The objects at `places`; of those that are free only that they are."""
     is_free = kept.records["key"][places] == 0
     places, freed = places[~is_free], places[is_free]
-    frame: dict[str, Any] = {name: getattr(kept, name)[places] for name in COLUMNS}
+    # Not `[places]`: records are structured, and copied field by field there, 27 times slower.
+    frame: dict[str, Any] = {name: np.take(getattr(kept, name), places, axis=0) for name in COLUMNS}
     records = frame["records"]
     text_bytes = sum(int(records[name].sum()) for name in ("visitor_n", "person_n", "cart_n", "products_n"))
     heap = np.empty(text_bytes, np.uint8)
     links = np.zeros(int(_links(kept, places)), LINK)
     _fill(kept, records, heap, links)
-    used, inverse = np.unique(np.append(kept.words[places].ravel(), 0), return_inverse=True)
+    codes, own_words = own_codes(np.take(kept.words, places, axis=0), words.known)
     return frame | {
         "places": places.astype(np.int32),
         "freed": freed.astype(np.int32),
         "heap": heap,
         "links": links,
-        "words": inverse.reshape(-1)[:-1].astype(np.int32).reshape(-1, kept.words.shape[1]),
-        "known": [words.known[code] for code in used.tolist()],
+        "words": codes,
+        "known": own_words,
         "capacity": len(kept.records),
     }
 
