@@ -13,8 +13,9 @@ from schemas.documents import BadDefinition, Document, closest, read_definition,
 from schemas.nodes import Node
 from schemas.secret_refs import SecretRef, expect_url
 
+DROP: Final = "drop"
 ABANDONMENT: Final = "abandonment"
-RULES: Final = ("drop", "silence", ABANDONMENT)
+RULES: Final = (DROP, "silence", ABANDONMENT)
 """What is looked for: that fewer go on, that fewer come; and drops also at kinds of objects, which are steps
 like `cart (abandonment)` then. One that is detected next is added here.
 """
@@ -162,6 +163,12 @@ def _rules(document: Document, node: Node | None) -> tuple[str, ...]:
             document.problem(item.line, f"there is no rule '{text}'", closest(text, RULES))
         elif text is not None and text not in found:
             found.append(text)
+    if ABANDONMENT in found and DROP not in found:
+        document.problem(
+            node.line,
+            f"'{ABANDONMENT}' without '{DROP}' calls nobody",
+            f"it is '{DROP}' at kinds of objects as well: ask for both",
+        )
     return tuple(found)
 
 

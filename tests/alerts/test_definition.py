@@ -125,6 +125,8 @@ MISTAKES = {
     "severity: {warning: 5, critical: 1}": "2: severity: critical begins below warning (",
     "severity: {warning: -5}": "2: warning of severity must not be negative",
     "rules: [drops]": "2: there is no rule 'drops' (did you mean 'drop'?)",
+    "rules: [abandonment]": "2: 'abandonment' without 'drop' calls nobody"
+    " (it is 'drop' at kinds of objects as well: ask for both)",
     "ignore: [{}]": "2: this ignores everything (",
     "ignore: [{segment: mobile}]": "2: 'mobile' is no segment (",
     "link: https://x.test/{id}": "2: link: nothing is put in for '{id}' (",

@@ -1,15 +1,21 @@
-"""Payments fail for an hour: the alert is that of payments, though they are no stage. Carts are well."""
+"""Payments fail for an hour: the alert is that of payments, though they are no stage. Carts are well. And it
+is the same alert whatever becomes of the run.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.e2e.days import DAY, Days
-from tests.e2e.runs import Place, ask
+from tests.e2e.runs import Place, ask, until
 
 WAY: Final = (("add_to_cart", 0.6), ("begin_checkout", 0.6), ("add_payment_info", 0.8), ("purchase", 0.8))
 FAIL: Final = (2 * DAY + 10 * 3600.0, 2 * DAY + 11 * 3600.0)
@@ -67,13 +73,28 @@ class Payments(Days):
 DAYS: Final = Payments(datetime(2026, 3, 2, tzinfo=UTC).timestamp(), 2 * DAY + 14 * 3600, FAIL, 10.0)
 
 
-def test_failed_payments_are_an_alert_of_payments_alone(tmp_path: Path) -> None:
-    journey = tmp_path / "shop.yaml"
+CHANGES: Final = "SELECT * FROM bi.alert_changes ORDER BY alert_id, version"
+Told = dict[str, list[dict[str, Any]]]
+
+
+def place_in(folder: Path, *options: str, **env: str) -> Place:
+    """Where these days are read, each time from files of its own that say the same."""
+    journey = folder / "shop.yaml"
     journey.write_text(JOURNEY)
-    options = ("--mapping", "canonical", "--shards", "2", "--journey", str(journey))
-    place = Place(tmp_path, DAYS.files(tmp_path), options)
+    own = ("--mapping", "canonical", "--shards", "2", "--journey", str(journey), *options)
+    return Place(folder, DAYS.files(folder), own, env=env)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What a run told in which nothing happened."""
+    place = place_in(tmp_path_factory.mktemp("quiet"))
     place.run().clean()
-    (alert,) = ask(place.dsn, {"alerts": "SELECT * FROM bi.alerts WHERE journey = 'shop'"})["alerts"]
+    return ask(place.dsn, {"alerts": "SELECT * FROM bi.alerts WHERE journey = 'shop'", "changes": CHANGES})
+
+
+def test_failed_payments_are_an_alert_of_payments_alone(quiet: Told) -> None:
+    (alert,) = quiet["alerts"]
     told = [alert[name] for name in ("rule", "stage", "rank", "state", "scope", "cause")]
     assert told == ["drop", "payment (abandonment)", 4 * 16 + 3, "resolved", "", ""]
     began, over = (datetime.fromtimestamp(DAYS.begin + second, UTC) for second in FAIL)
@@ -83,6 +104,19 @@ def test_failed_payments_are_an_alert_of_payments_alone(tmp_path: Path) -> None:
     assert alert["lost_orders_low"] < DAYS.failed() < alert["lost_orders_high"]
     low, high = (float(alert[name]) for name in ("lost_value_low", "lost_value_high"))
     assert low < 80 * DAYS.failed() < high
+
+
+def test_killed_and_in_two_processes_it_tells_the_same(quiet: Told, tmp_path: Path) -> None:
+    """Kinds of objects are counted by other steps than stages: they have to keep the law on their own."""
+    options = ("--workers", "2", "--epoch", "200ms", "--restarts-max", "3")
+    place = place_in(tmp_path, *options, PATHLINE_BATCH_ROWS="5000")
+    with place.in_the_middle(35_000) as running:
+        os.kill(running.workers()[-1], signal.SIGKILL)
+        until(lambda: len(running.workers()) == 2, "both again")
+        running.ended().clean()
+    told = ask(place.dsn, {"changes": CHANGES})["changes"]
+    assert told == quiet["changes"]
+    assert len(told) > 1
 
 
 def time_of(text: str) -> datetime:
