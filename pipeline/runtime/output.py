@@ -107,7 +107,8 @@ class OutputPartition(StatefulSinkPartition[Fact, None]):
 
     def close(self) -> None:
         """Also called while bytewax falls, and an error then would make it abort without a word."""
-        _WRITERS.remove(self._batcher)
+        with suppress(ValueError):  # closed before
+            _WRITERS.remove(self._batcher)
         if self._door is not None:
             self._door.close()
         with suppress(Exception) if failure.noted() else step("sink"):
