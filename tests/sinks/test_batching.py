@@ -348,9 +348,9 @@ def test_what_has_happened_is_written_before_what_is_still_open() -> None:
     assert sink.order == ["transitions", "objects", "sessions"]
 
 
-def test_little_is_written_at_once_when_a_flush_is_near_and_waits_else() -> None:
+def test_some_is_written_at_once_when_a_flush_is_near_and_waits_else() -> None:
     sink = OrderedSink()
-    batcher = Batcher(sink)
+    batcher = Batcher(sink, rows_fair=8)  # an eighth of it is enough
     batcher.add("transitions", batch("transitions", [transition(1, 1)]))
     batcher.hasten()
     for _ in range(500):
